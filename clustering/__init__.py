@@ -1,0 +1,1 @@
+"""Who writes alike? Style features, embeddings, fit, assign."""

@@ -1,0 +1,1 @@
+"""Is it good enough, and where? Metrics, checks, baselines, gate, certificate, page."""

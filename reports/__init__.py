@@ -1,0 +1,1 @@
+"""What is a report? Values, readers, quality funnel, split, prompt, synthetic corpus."""

@@ -1,0 +1,105 @@
+"""Files that are whole or absent, and the digests that bind them to each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from radimpress.reports.errors import InputError, NotFoundError
+from radimpress.reports.report import Modality, Report
+
+_CHUNK = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no spare spaces (RFC 8785 in spirit: equal values, equal bytes)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256, in hex, of a value's canonical JSON."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes a file wholly or not at all: a side file, flushed to disk, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, side = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(side).replace(path)
+    except BaseException:
+        Path(side).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value as JSON that a person can read, atomically."""
+    write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InputError: it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such file") from None
+    except (ValueError, UnicodeDecodeError):
+        raise InputError(str(path), "is not JSON") from None
+
+
+def write_rows(path: Path, rows: Iterable[Any]) -> None:
+    """Writes one JSON value a line, atomically."""
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    write_atomic(path, "".join(lines).encode())
+
+
+def read_rows(path: Path) -> list[Any]:
+    """Reads one JSON value a line.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InputError: a line is not JSON.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file")
+    rows = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise InputError(f"{path}:{number}", "is not JSON") from None
+    return rows
+
+
+def write_reports(path: Path, reports: Iterable[Report]) -> None:
+    """Writes reports as JSON lines, atomically."""
+    write_rows(path, (asdict(report) for report in reports))
+
+
+def load_reports(path: Path) -> list[Report]:
+    """Reads what `write_reports` wrote; for anybody else's file there is `radimpress.reports.read`."""
+    return [Report(**{**row, "modality": Modality(row["modality"])}) for row in read_rows(path)]

@@ -1,0 +1,93 @@
+"""The one text that a model is asked with, and its inverse.
+
+Training examples, evaluation and serving all call `render`; nobody else makes a prompt. Change its
+words and PROMPT_VERSION together: an adapter is bound to the version that it learnt.
+"""
+
+from __future__ import annotations
+
+import re
+
+from radimpress.reports.errors import FindingsError
+from radimpress.reports.report import Report
+
+PROMPT_VERSION = "1"
+SYSTEM = "You are a radiologist. Write the impression."
+FINDINGS_MAX = 20_000
+
+_CHAT_TOKEN = re.compile(r"<\|[^<>|]{0,40}\|>")
+_LABEL = re.compile(r"\s*(?:\*\*|#+\s*)?impression\s*(?::\s*\*\*|\*\*\s*:|:)\s*", re.IGNORECASE)
+_LABEL_SPAN = len("  ## impression : ** ")
+
+
+def render(report: Report) -> str:
+    """The user's turn of the conversation; the base model's chat template goes around it.
+
+    Chat control tokens inside the report's own text are taken out, so that a report cannot end its
+    own turn.
+
+    Raises:
+        FindingsError: the findings are empty, or longer than FINDINGS_MAX characters.
+    """
+    findings = _clean(report.findings)
+    if not findings:
+        raise FindingsError("findings", "is empty")
+    if len(report.findings) > FINDINGS_MAX:
+        raise FindingsError("findings", f"has {len(report.findings)} characters; at most {FINDINGS_MAX} are read")
+    fields = {
+        "Modality": report.modality.value,
+        "Exam": _clean(report.exam),
+        "Indication": _clean(report.indication),
+        "Comparison": _clean(report.comparison),
+        "Findings": findings,
+    }
+    return "\n".join(f"{name}: {value}" for name, value in fields.items() if value)
+
+
+def _clean(text: str) -> str:
+    return _CHAT_TOKEN.sub(" ", text).strip()
+
+
+class Extractor:
+    """Takes the impression out of what a model writes, piece by piece.
+
+    Drops a leading "Impression:" label and surrounding white space, and ends at the first chat
+    control token. What it gives out is never taken back: the pieces put together are the impression.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._started = False
+        self._ended = False
+
+    def feed(self, piece: str) -> str:
+        """Takes the next piece of text and gives what is certain to belong to the impression."""
+        if self._ended:
+            return ""
+        self._held += piece
+        if "<|" in self._held:
+            self._held, self._ended = self._held.split("<|", 1)[0], True
+            return self._release(final=True)
+        return self._release(final=False)
+
+    def finish(self) -> str:
+        """Gives what was still held back."""
+        self._ended = True
+        return self._release(final=True)
+
+    def _release(self, *, final: bool) -> str:
+        if not self._started:
+            if not final and len(self._held) < _LABEL_SPAN:
+                return ""
+            label = _LABEL.match(self._held)
+            self._held = (self._held[label.end() :] if label else self._held).lstrip()
+            self._started = bool(self._held)
+        certain = self._held.rstrip() if final else self._held.rstrip().removesuffix("<").rstrip()
+        self._held = self._held[len(certain) :]
+        return certain
+
+
+def extract(text: str) -> str:
+    """The impression in what a model wrote; empty when there is none."""
+    extractor = Extractor()
+    return extractor.feed(text) + extractor.finish()

@@ -1,0 +1,1 @@
+"""Which adapter answers this request? Registry, routes, engines, gRPC services, commands."""

@@ -1,0 +1,1 @@
+"""What does an adapter learn? Base models, plan, examples, LoRA fit, the adapter bundle."""

