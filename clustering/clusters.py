@@ -10,7 +10,6 @@ from typing import Any
 from radimpress.reports.errors import InputError
 from radimpress.reports.files import digest_of, read_json, write_json
 
-ANY = "any"
 _FORMAT = 1
 
 

@@ -14,7 +14,7 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import enable_full_determinism
+from transformers.trainer_utils import set_seed
 
 from radimpress.reports.errors import ConfigError, InputError
 from radimpress.reports.files import digest_of
@@ -50,7 +50,7 @@ def fit(
         InputError: no report is short enough to learn from.
         ConfigError: the loss was not finite.
     """
-    enable_full_determinism(settings.seed, warn_only=True)
+    set_seed(settings.seed)
     loaded = load_base(base, base_folder)
     learn = encode(planned.reports, loaded, settings.max_tokens)
     check = encode(validation[: settings.validation_reports], loaded, settings.max_tokens)
