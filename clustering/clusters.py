@@ -38,6 +38,7 @@ class Clusters:
         silhouettes: number of clusters -> silhouette, in [-1, 1], of each number that was tried.
         stability: share of all bags of reports that lie nearest to their own clinic's cluster.
         embedder: the embedding model's name.
+        data: SHA-256, in hex, over the reports that were read.
         why: in words, why there are that many.
         points: the map.
     """
@@ -47,6 +48,7 @@ class Clusters:
     silhouettes: Mapping[str, float]
     stability: float
     embedder: str
+    data: str
     why: str
     points: tuple[Point, ...] = ()
 

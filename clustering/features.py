@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
-_NUMBER = re.compile(r"^\s*\d+\s*[.)]")
-_BULLET = re.compile(r"^\s*[-*•]")
+_NUMBER = re.compile(r"^\s*\d+\s*[.)]\s")
+_BULLET = re.compile(r"^\s*[-*•]\s")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _SENTENCE = re.compile(r"[.;!?]+(?:\s|$)|\n+")
 _SMALL_WORDS = frozenset("a an the is are was were has have been there with of in to this that which".split())
@@ -87,6 +87,9 @@ FEATURES: tuple[Callable[[str], float], ...] = (
     hedges,
 )
 NAMES = tuple(feature.__name__ for feature in FEATURES)
+# How much each counts when clinics are compared: the mark and the case of a list are habits within
+# one way of writing, the list itself and full sentences are ways of writing.
+WEIGHTS: Vector = np.array([0.5, 0.5, 1.0, 0.5, 1.0, 1.0, 1.0, 0.5, 0.5])
 
 
 def style(text: str) -> Vector:

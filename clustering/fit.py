@@ -19,14 +19,15 @@ from sklearn.metrics import silhouette_score
 
 from radimpress.clustering.clusters import Clusters, Point
 from radimpress.clustering.embed import Embedder
-from radimpress.clustering.features import NAMES, Vector, style
+from radimpress.clustering.features import NAMES, WEIGHTS, Vector, style
 from radimpress.reports.errors import InputError
+from radimpress.reports.files import digest_of
 from radimpress.reports.progress import Track, silent
 from radimpress.reports.report import Report
 
 SILHOUETTE_FLOOR = 0.25
 BAG = 15
-PER_CLINIC = 180
+PER_CLINIC = 120
 _EMBEDDING_SHARE = 0.25
 
 
@@ -57,6 +58,7 @@ def fit_clusters(
             silhouettes={},
             stability=1.0,
             embedder=embedder.name,
+            data=data_digest(reports, seed),
             why="there is one clinic: nothing to cluster",
         )
     embeddings = embedder.embed([report.impression for report in taken], track)
@@ -72,12 +74,18 @@ def fit_clusters(
         silhouettes={str(count): round(value, 4) for count, value in silhouettes.items()},
         stability=round(_stability(bags, bag_owners, dict(zip(clinics, names, strict=True)), vectors, owners), 4),
         embedder=embedder.name,
+        data=data_digest(reports, seed),
         why=why,
         points=tuple(
             Point(clinic=owner, x=round(float(x), 4), y=round(float(y), 4))
             for owner, (x, y) in zip(bag_owners, plane, strict=True)
         ),
     )
+
+
+def data_digest(reports: Sequence[Report], seed: int) -> str:
+    """What a fit depends on; equal digests make equal clusters."""
+    return digest_of([seed, [[report.clinic, report.modality, report.impression] for report in reports]])
 
 
 def _take(reports: Sequence[Report], seed: int) -> list[Report]:
@@ -98,7 +106,7 @@ def _without_case_mix(features: Vector, embeddings: Vector, modalities: Sequence
     The embedding block is scaled to a fixed share of the style block's variance: it sharpens what
     the named features see, and must not drown it.
     """
-    features, embeddings = features.copy(), embeddings.copy()
+    features, embeddings = features * WEIGHTS, embeddings.copy()
     for modality in set(modalities):
         of_it = np.array([other == modality for other in modalities])
         features[of_it] -= features[of_it].mean(axis=0)

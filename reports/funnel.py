@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from radimpress.reports.errors import InputError
 from radimpress.reports.read import Archive
@@ -31,13 +33,14 @@ class Door(StrEnum):
     KEPT = "kept"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
-    """What a report needs to be learnt from, in characters."""
+class Thresholds(BaseModel):
+    """What a report needs to be learnt from, in characters; unknown keys are refused."""
 
-    findings_min: int = 100
-    impression_min: int = 20
-    impression_max: int = 1000
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    findings_min: int = Field(default=100, ge=1)
+    impression_min: int = Field(default=20, ge=1)
+    impression_max: int = Field(default=1000, ge=1)
 
 
 @dataclass(slots=True)
@@ -69,7 +72,7 @@ class Funnel:
         """The funnel as funnel.json holds it; no report text."""
         return {
             "total": self.total,
-            "thresholds": asdict(self.thresholds),
+            "thresholds": self.thresholds.model_dump(),
             "doors": {door.value: count for door, count in self.counts.items()},
             "set_aside": [[place, door.value] for place, door in self.set_aside],
         }

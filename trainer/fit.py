@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dic
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import set_seed
 
-from radimpress.reports.errors import ConfigError, InputError
+from radimpress.reports.errors import BundleError, ConfigError, InputError, NotFoundError
 from radimpress.reports.files import digest_of
 from radimpress.reports.progress import Track, silent
-from radimpress.reports.prompt import PROMPT_VERSION
+from radimpress.reports.prompt import PROMPT_VERSION, render
 from radimpress.reports.report import Report
-from radimpress.trainer.bases import BaseModel
-from radimpress.trainer.bundle import AdapterBundle, check_targets, side_folder, write_bundle
+from radimpress.trainer.bases import BaseModel, base_digest
+from radimpress.trainer.bundle import AdapterBundle, check_targets, open_bundle, side_folder, write_bundle
 from radimpress.trainer.examples import Examples, collate, encode, impression_loss
 from radimpress.trainer.load import LoadedBase, load_base
 from radimpress.trainer.plan import PlannedAdapter
@@ -43,13 +44,17 @@ def fit(
 ) -> AdapterBundle:
     """Fits one planned adapter and writes it as a bundle under `into`.
 
-    `start` is the bundle of `planned.start_from`. The same inputs on the same machine give the same
-    weights.
+    `start` is the bundle of `planned.start_from`. A bundle that was fitted before from the same inputs
+    is taken as it is.
 
     Raises:
         InputError: no report is short enough to learn from.
         ConfigError: the loss was not finite.
     """
+    key = _key(planned, validation, base_digest(base_folder), settings, start, clusters_digest)
+    known = _fitted(into / planned.name, key)
+    if known is not None:
+        return known
     set_seed(settings.seed)
     loaded = load_base(base, base_folder)
     learn = encode(planned.reports, loaded, settings.max_tokens)
@@ -68,6 +73,7 @@ def fit(
             into,
             {
                 "name": planned.name,
+                "key": key,
                 "cluster": planned.cluster,
                 "base": {"name": base.name, "digest": loaded.digest},
                 "rank": settings.rank,
@@ -88,6 +94,30 @@ def fit(
         )
     finally:
         shutil.rmtree(side, ignore_errors=True)
+
+
+def _key(
+    planned: PlannedAdapter,
+    validation: Sequence[Report],
+    base: str,
+    settings: FitSettings,
+    start: AdapterBundle | None,
+    clusters: str,
+) -> str:
+    """Digest over everything that a fit depends on."""
+    reports = [[render(report), report.impression] for report in (*planned.reports, *validation)]
+    asked = [planned.name, settings.model_dump(), start.digest if start else None]
+    return digest_of([reports, asked, base, clusters, PROMPT_VERSION])
+
+
+def _fitted(folder: Path, key: str) -> AdapterBundle | None:
+    for path in sorted(folder.glob("*")):
+        with suppress(NotFoundError, BundleError):
+            bundle = open_bundle(path)
+            if bundle.manifest.get("key") == key:
+                bundle.verify(bundle.base_digest)
+                return bundle
+    return None
 
 
 def _with_adapter(loaded: LoadedBase, settings: FitSettings, start: AdapterBundle | None) -> PeftModel:

@@ -1,0 +1,74 @@
+"""Engines: the base model and its adapters behind one method.
+
+`Engine.generate` is the whole face. The fake engine ships, so that everything above it can be tried
+without a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from radimpress.trainer.bundle import AdapterBundle
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a request may use.
+
+    Attributes:
+        max_tokens: written at most.
+        deadline: on the clock of `time.monotonic`, in seconds; None waits for ever.
+    """
+
+    max_tokens: int
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next text of an answer.
+
+    Attributes:
+        text: may be empty.
+        finish: "stop" or "length" on the last piece, else empty.
+        prompt_tokens: read; set on the last piece.
+        tokens: written; set on the last piece.
+    """
+
+    text: str
+    finish: str = ""
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+
+class Engine(Protocol):
+    """A base model with any number of adapters."""
+
+    @property
+    def base_name(self) -> str:
+        """The base model's name."""
+        ...
+
+    @property
+    def base_digest(self) -> str:
+        """SHA-256, in hex, over the base model's files."""
+        ...
+
+    def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncIterator[Piece]:
+        """Yields what exactly this adapter writes (None: the base model alone), greedy.
+
+        Closing the iterator cancels the work.
+
+        Raises:
+            OverloadError: too many requests wait.
+            DeadlineError: the deadline passed.
+            BundleError: the adapter must not be served.
+            EngineError: the engine could not answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the work in hand with EngineError and frees the model."""
+        ...

@@ -1,0 +1,43 @@
+"""The fake engine: no model, the same face; says which adapter it was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from radimpress.reports.errors import DeadlineError
+from radimpress.server.engines import Limits, Piece
+from radimpress.trainer.bundle import AdapterBundle
+
+
+class FakeEngine:
+    """Writes "Fake impression by <digest or base>.", word by word.
+
+    Args:
+        base_digest: what it claims to hold.
+        delay: seconds before each word.
+    """
+
+    base_name = "fake"
+
+    def __init__(self, base_digest: str = "0" * 64, delay: float = 0.0) -> None:
+        self.base_digest = base_digest
+        self._delay = delay
+
+    async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncIterator[Piece]:
+        """Yields the words; keeps deadlines and token limits as a real engine does."""
+        if adapter is not None:
+            adapter.verify(self.base_digest)
+        words = f"Fake impression by {adapter.digest if adapter else 'base'}.".split(" ")
+        said = words[: limits.max_tokens]
+        for at, word in enumerate(said):
+            if limits.deadline is not None and time.monotonic() > limits.deadline:
+                raise DeadlineError("the deadline passed")
+            await asyncio.sleep(self._delay)
+            yield Piece(word if at == 0 else f" {word}")
+        finish = "stop" if len(said) == len(words) else "length"
+        yield Piece("", finish, len(prompt.split()), len(said))
+
+    def close(self) -> None:
+        """Nothing to free."""
