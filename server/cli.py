@@ -1,0 +1,303 @@
+"""The `radimpress` command. Exit codes: 0 done, 1 a slice regressed, 2 an error, 3 a slice undecided."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import grpc
+import typer
+from google.protobuf.json_format import MessageToDict
+
+from radimpress.clustering.clusters import load_clusters
+from radimpress.eval.gate import Outcome
+from radimpress.eval.score import load_scores
+from radimpress.reports.errors import InputError, NotFoundError, RadimpressError
+from radimpress.server import steps
+from radimpress.server.client import Client
+from radimpress.server.console import ERR, OUT, quiet, quiet_models, table, track
+from radimpress.server.recipe import demo_recipe, load_recipe
+from radimpress.server.registry import Registry
+from radimpress.server.routes import RouteTable
+from radimpress.server.serve import open_engine
+from radimpress.server.serve import serve as serve_until_told
+from radimpress.server.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Impressions from findings, clinic by clinic.")
+reports_app = typer.Typer(no_args_is_help=True, help="Make, filter and split reports.")
+adapters_app = typer.Typer(no_args_is_help=True, help="Register, promote and roll back adapters.")
+app.add_typer(reports_app, name="reports")
+app.add_typer(adapters_app, name="adapters")
+
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="TOML file; the published settings without it.")]
+Dataset = Annotated[Path, typer.Argument(help="Folder that `reports prepare` wrote.")]
+ClustersFile = Annotated[Path, typer.Option("--clusters", help="clusters.json.")]
+BundleFolder = Annotated[Path, typer.Option("--bundles", help="Folder of adapter bundles.")]
+RegistryUrl = Annotated[str | None, typer.Option("--registry", help="SQLAlchemy URL; RADIMPRESS_REGISTRY.")]
+BundleRoot = Annotated[Path | None, typer.Option("--bundles", help="Bundle folder; RADIMPRESS_BUNDLES.")]
+
+
+def main() -> None:
+    """Runs the command and turns errors into one line and an exit code."""
+    quiet()
+    try:
+        app()
+    except RadimpressError as error:
+        ERR.print(f"[red]error:[/red] {type(error).__name__.removesuffix('Error').lower()}:", end=" ")
+        ERR.print(str(error), markup=False)
+        sys.exit(2)
+    except grpc.RpcError as error:
+        code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
+        ERR.print(f"[red]error:[/red] {code}:", end=" ")
+        ERR.print(error.details() if isinstance(error, grpc.Call) else "", markup=False)
+        sys.exit(2)
+
+
+@app.command()
+def demo(
+    reports: Annotated[list[Path] | None, typer.Option(help="JSONL or CSV; several may be given.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of everything the demo writes.")] = Path("demo"),
+    recipe: RecipeFile = None,
+) -> None:
+    """The main job, end to end, on the embedded default; ends with a page that opens offline."""
+    from radimpress.server.demo import demo as run
+
+    quiet_models()
+    run(out, reports or [], load_recipe(recipe) if recipe else demo_recipe())
+
+
+@reports_app.command("make")
+def reports_make(
+    out: Annotated[Path, typer.Argument(help="JSONL file to write.")],
+    count: Annotated[int, typer.Option(min=1)] = 3000,
+    seed: int = 7,
+) -> None:
+    """Makes synthetic reports of six invented clinics."""
+    steps.make_reports(out, count, seed, track)
+
+
+@reports_app.command("prepare")
+def reports_prepare(
+    files: Annotated[list[Path], typer.Argument(help="JSONL or CSV files.")],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    recipe: RecipeFile = None,
+) -> None:
+    """Filters reports, with a reason for each left out, and splits them by patient."""
+    funnel, parts, clinic_column = steps.prepare(files, out, load_recipe(recipe))
+    table(f"funnel of {funnel.total} reports", ("reports", "door"), ((n, door.value) for door, n in funnel.counts.items()))
+    OUT.print(f"train {len(parts.train)}, validation {len(parts.validation)}, test {len(parts.test)}")
+    if clinic_column != "clinic":
+        OUT.print(f"no clinic column: {clinic_column} stands for the clinic")
+
+
+@app.command("cluster")
+def cluster_clinics(
+    dataset: Dataset,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("clusters.json"),
+    recipe: RecipeFile = None,
+) -> None:
+    """Groups clinics by how they write."""
+    quiet_models()
+    made = steps.cluster(steps.load_split(dataset), out, load_recipe(recipe), track)
+    table(made.why, ("clinic", "cluster"), made.clinics.items())
+
+
+@app.command()
+def train(
+    dataset: Dataset,
+    clusters: ClustersFile = Path("clusters.json"),
+    bundles: BundleFolder = Path("bundles"),
+    recipe: RecipeFile = None,
+) -> None:
+    """Fits one unified adapter and one a cluster."""
+    quiet_models()
+    parts = steps.load_split(dataset)
+    _, made = steps.train(parts, load_clusters(clusters), bundles, load_recipe(recipe), track)
+    table("adapters", ("adapter", "reports", "path"), ((b.name, b.manifest["data"]["reports"], b.path) for b in made))
+
+
+@app.command("eval")
+def evaluate(
+    dataset: Dataset,
+    clusters: ClustersFile = Path("clusters.json"),
+    bundles: BundleFolder = Path("bundles"),
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("eval"),
+    recipe: RecipeFile = None,
+) -> None:
+    """Scores base, adapters and trivial baselines on held-out reports, slice by slice."""
+    quiet_models()
+    settings = load_recipe(recipe)
+    engine = open_engine(load_settings(base=settings.base), track)
+    try:
+        parts, known = steps.load_split(dataset), load_clusters(clusters)
+        done = steps.evaluate(parts, known, steps.load_trained(bundles), engine, out, settings, track)
+    finally:
+        engine.close()
+    rows = [(name, done.scores.mean(name, "rougeL")) for name in done.scores.systems]
+    table("ROUGE-L", ("system", "mean", "90% interval"), ((n, f"{m.mean:.3f}", f"{m.low:.3f} {m.high:.3f}") for n, m in rows if m))
+
+
+@app.command()
+def gate(
+    candidate: Annotated[str, typer.Argument(help="The adapter's name.")],
+    scores: Annotated[Path, typer.Option(help="scores.json.")] = Path("eval/scores.json"),
+    out: Annotated[Path, typer.Option(help="Certificate to write.")] = Path("certificate.json"),
+    registry: RegistryUrl = None,
+    bundles: BundleRoot = None,
+    against_base: Annotated[bool, typer.Option(help="Judge against base, whatever serves now.")] = False,
+    recipe: RecipeFile = None,
+) -> None:
+    """Judges an adapter against what serves each slice now; exits 0 pass, 1 regression, 3 undecided."""
+    current = None if against_base else _registry(registry, bundles).table()
+    certificate = steps.gate(load_scores(scores), candidate, current, load_recipe(recipe).gate, out)
+    table(
+        f"{candidate}: {len(certificate.passed)} of {len(certificate.verdicts)} slices pass",
+        ("slice", "verdict", "incumbent", "cases", "why"),
+        ((v.cell, v.outcome, v.incumbent, v.cases, v.why) for v in certificate.verdicts),
+    )
+    outcomes = {verdict.outcome for verdict in certificate.verdicts}
+    if Outcome.REGRESSION in outcomes:
+        raise typer.Exit(1)
+    if Outcome.INSUFFICIENT in outcomes:
+        raise typer.Exit(3)
+
+
+@adapters_app.command("adopt")
+def adapters_adopt(clusters: ClustersFile = Path("clusters.json"), registry: RegistryUrl = None) -> None:
+    """Makes these clusters the current ones; with other clusters every slice goes back to base."""
+    _show(_registry(registry, None).adopt(load_clusters(clusters)))
+
+
+@adapters_app.command("register")
+def adapters_register(
+    path: Annotated[str, typer.Argument(help="Bundle folder, relative to the bundle folder.")],
+    registry: RegistryUrl = None,
+    bundles: BundleRoot = None,
+) -> None:
+    """Verifies a bundle and gives it a version."""
+    made = _registry(registry, bundles).register(path)
+    OUT.print(f"{made} {made.digest}")
+
+
+@adapters_app.command("list")
+def adapters_list(registry: RegistryUrl = None, bundles: BundleRoot = None) -> None:
+    """Every registered version, newest first."""
+    found = _registry(registry, bundles).adapters()
+    table("adapters", ("adapter", "base", "digest"), ((a, a.base_name, a.digest) for a in found))
+
+
+@adapters_app.command("promote")
+def adapters_promote(
+    name: str,
+    certificate: Annotated[Path, typer.Option(help="certificate.json.")] = Path("certificate.json"),
+    version: Annotated[int, typer.Option(help="0 is the newest.")] = 0,
+    expected: Annotated[int, typer.Option(help="Route table you looked at; 0 is whichever is current.")] = 0,
+    registry: RegistryUrl = None,
+    bundles: BundleRoot = None,
+) -> None:
+    """Makes the next route table: the adapter gets the slices that its certificate passes."""
+    if not certificate.is_file():
+        raise NotFoundError(f"{certificate}: no such file")
+    known = _registry(registry, bundles)
+    _show(known.promote(known.adapter(name, version), certificate.read_bytes(), expected))
+
+
+@adapters_app.command("rollback")
+def adapters_rollback(
+    number: Annotated[int, typer.Argument(help="Route table to go back to; 0 is the one before.")] = 0,
+    registry: RegistryUrl = None,
+) -> None:
+    """Makes the next route table a copy of an earlier one; nothing is loaded again."""
+    _show(_registry(registry, None).rollback(number))
+
+
+@adapters_app.command("routes")
+def adapters_routes(
+    number: Annotated[int, typer.Argument(help="0 is the current one.")] = 0, registry: RegistryUrl = None
+) -> None:
+    """Shows a route table."""
+    _show(_registry(registry, None).table(number))
+
+
+@adapters_app.command("history")
+def adapters_history(registry: RegistryUrl = None) -> None:
+    """Every route table, newest first."""
+    found = _registry(registry, None).tables()
+    rows = ((t.number, t.cause, len(t.entries), t.created.isoformat(timespec="seconds")) for t in found)
+    table("route tables", ("number", "cause", "slices with an adapter", "made"), rows)
+
+
+@app.command()
+def serve(
+    listen: Annotated[str | None, typer.Option(help="host:port.")] = None,
+    registry: RegistryUrl = None,
+    bundles: BundleRoot = None,
+    base: Annotated[str | None, typer.Option(help="Base model.")] = None,
+    engine: Annotated[str | None, typer.Option(help="inprocess or fake.")] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM key.")] = None,
+) -> None:
+    """Serves impressions over gRPC until told to stop."""
+    settings = load_settings(
+        listen=listen,
+        registry=registry,
+        bundles=bundles,
+        base=base,
+        engine=engine,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+    )
+    known = Registry(settings.registry, settings.bundles)
+    known.table()
+    if settings.engine == "inprocess":
+        quiet_models()
+    serve_until_told(settings, open_engine(settings, track), known)
+
+
+@app.command()
+def generate(
+    findings: Annotated[str, typer.Argument(help="File that holds the findings; - is standard input.")],
+    server: Annotated[str, typer.Option(help="host:port.")] = "127.0.0.1:50051",
+    modality: str = "",
+    clinic: str = "",
+    exam: str = "",
+    indication: str = "",
+    roots: Annotated[Path | None, typer.Option(help="PEM root certificates, for TLS.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole answer as JSON.")] = False,
+) -> None:
+    """Asks a running server for one impression; says on standard error who wrote it."""
+    text = sys.stdin.read() if findings == "-" else _read(Path(findings))
+    with Client(server, roots=roots.read_bytes() if roots else None) as client:
+        answer = client.generate(
+            findings=text, modality=modality, clinic=clinic, exam=exam, indication=indication
+        )
+    if as_json:
+        OUT.print_json(json.dumps(MessageToDict(answer, preserving_proto_field_name=True)))
+        return
+    OUT.print(answer.text, markup=False)
+    who = answer.provenance
+    ERR.print(f"{who.adapter}@{who.version} {who.digest or who.base_model}, route table {who.route_table}")
+    for finding in answer.check_findings:
+        ERR.print(f"[yellow]{finding.check}: {finding.message}[/yellow]")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise InputError("findings", f"{path} is not UTF-8") from None
+
+
+def _registry(url: str | None, bundles: Path | None) -> Registry:
+    settings = load_settings(registry=url, bundles=bundles)
+    return Registry(settings.registry, settings.bundles)
+
+
+def _show(routes: RouteTable) -> None:
+    rows = ((cell, entry.adapter, entry.adapter.digest) for cell, entry in sorted(routes.entries.items()))
+    table(f"route table {routes.number}: {routes.cause}", ("slice", "adapter", "digest"), rows)
+    OUT.print("Every other slice is served by the base model.")

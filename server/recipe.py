@@ -1,0 +1,84 @@
+"""The recipe: every number of the pipeline in one TOML file; unknown keys are refused."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from radimpress.eval.gate import Rule
+from radimpress.reports.errors import ConfigError, NotFoundError
+from radimpress.reports.funnel import Thresholds
+from radimpress.server.settings import explain
+from radimpress.trainer.bases import DEFAULT_BASE
+from radimpress.trainer.settings import FitSettings
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SplitRecipe(_Section):
+    """How reports are parted."""
+
+    seed: int = 0
+    train: float = Field(default=0.70, gt=0, lt=1)
+    test: float = Field(default=0.15, gt=0, lt=1)
+
+
+class ClusterRecipe(_Section):
+    """How clinics are grouped."""
+
+    seed: int = 0
+    largest: int = Field(default=8, ge=1, description="number of clusters")
+
+
+class EvalRecipe(_Section):
+    """How adapters are evaluated."""
+
+    seed: int = 0
+    per_cell: int = Field(default=0, ge=0, description="cases a slice at most; 0 takes all")
+    max_tokens: int = Field(default=256, ge=1, description="of an impression")
+
+
+class Recipe(_Section):
+    """The whole pipeline's settings; the defaults are the published experiment's."""
+
+    base: str = DEFAULT_BASE
+    filter: Thresholds = Thresholds()
+    split: SplitRecipe = SplitRecipe()
+    cluster: ClusterRecipe = ClusterRecipe()
+    train: FitSettings = FitSettings()
+    eval: EvalRecipe = EvalRecipe()
+    gate: Rule = Rule()
+
+
+def load_recipe(path: Path | None) -> Recipe:
+    """Reads a recipe; None gives the defaults.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ConfigError: names each key and what is wrong with it.
+    """
+    if path is None:
+        return Recipe()
+    try:
+        return _parse(path.read_text("utf-8"), str(path))
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such file") from None
+
+
+def demo_recipe() -> Recipe:
+    """The small recipe that ships for `radimpress demo`."""
+    return _parse(files("radimpress.server").joinpath("demo.toml").read_text("utf-8"), "demo.toml")
+
+
+def _parse(text: str, where: str) -> Recipe:
+    try:
+        return Recipe(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {explain(error)}") from None
