@@ -164,7 +164,7 @@ def _stability(
     centres = np.stack([vectors[homes == cluster].mean(axis=0) for cluster in clusters])
     nearest = np.linalg.norm(bags[:, None] - centres[None], axis=2).argmin(axis=1)
     right = [clusters[index] == names[owner] for index, owner in zip(nearest, bag_owners, strict=True)]
-    return sum(right) / len(right)
+    return float(np.mean(right))
 
 
 def _names(labels: Sequence[int], clinics: Sequence[str], profiles: dict[str, dict[str, float]]) -> list[str]:

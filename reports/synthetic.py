@@ -27,7 +27,22 @@ SHARES: dict[Modality, float] = {
 FLAWED = 0.12
 _NORMAL = 0.25
 _SECOND = 0.35
-_SIZES = ("3 mm", "4 mm", "5 mm", "6 mm", "7 mm", "9 mm", "12 mm", "14 mm", "16 mm", "1.3 cm", "1.7 cm", "2.1 cm", "2.6 cm", "3.4 cm")
+_SIZES = (
+    "3 mm",
+    "4 mm",
+    "5 mm",
+    "6 mm",
+    "7 mm",
+    "9 mm",
+    "12 mm",
+    "14 mm",
+    "16 mm",
+    "1.3 cm",
+    "1.7 cm",
+    "2.1 cm",
+    "2.6 cm",
+    "3.4 cm",
+)
 _SEVERITIES = ("mild", "moderate", "severe")
 _COMPARISONS = ("", "", "None.", "Prior study from 2019.", "Prior study from 2021.")
 _FLAWS = ("no clinic", "no modality", "no impression", "short impression", "short findings", "duplicate", "endless")

@@ -18,6 +18,7 @@ from radimpress.reports.errors import InputError, NotFoundError, RadimpressError
 from radimpress.server import steps
 from radimpress.server.client import Client
 from radimpress.server.console import ERR, OUT, quiet, quiet_models, table, track
+from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.recipe import demo_recipe, load_recipe
 from radimpress.server.registry import Registry
 from radimpress.server.routes import RouteTable
@@ -25,7 +26,9 @@ from radimpress.server.serve import open_engine
 from radimpress.server.serve import serve as serve_until_told
 from radimpress.server.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Impressions from findings, clinic by clinic.")
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="Impressions from findings, clinic by clinic."
+)
 reports_app = typer.Typer(no_args_is_help=True, help="Make, filter and split reports.")
 adapters_app = typer.Typer(no_args_is_help=True, help="Register, promote and roll back adapters.")
 app.add_typer(reports_app, name="reports")
@@ -86,7 +89,9 @@ def reports_prepare(
 ) -> None:
     """Filters reports, with a reason for each left out, and splits them by patient."""
     funnel, parts, clinic_column = steps.prepare(files, out, load_recipe(recipe))
-    table(f"funnel of {funnel.total} reports", ("reports", "door"), ((n, door.value) for door, n in funnel.counts.items()))
+    table(
+        f"funnel of {funnel.total} reports", ("reports", "door"), ((n, door.value) for door, n in funnel.counts.items())
+    )
     OUT.print(f"train {len(parts.train)}, validation {len(parts.validation)}, test {len(parts.test)}")
     if clinic_column != "clinic":
         OUT.print(f"no clinic column: {clinic_column} stands for the clinic")
@@ -132,11 +137,15 @@ def evaluate(
     engine = open_engine(load_settings(base=settings.base), track)
     try:
         parts, known = steps.load_split(dataset), load_clusters(clusters)
-        done = steps.evaluate(parts, known, steps.load_trained(bundles), engine, out, settings, track)
+        done = steps.evaluate(parts, known, steps.load_trained(bundles), EngineWriter(engine), out, settings, track)
     finally:
         engine.close()
     rows = [(name, done.scores.mean(name, "rougeL")) for name in done.scores.systems]
-    table("ROUGE-L", ("system", "mean", "90% interval"), ((n, f"{m.mean:.3f}", f"{m.low:.3f} {m.high:.3f}") for n, m in rows if m))
+    table(
+        "ROUGE-L",
+        ("system", "mean", "90% interval"),
+        ((n, f"{m.mean:.3f}", f"{m.low:.3f} {m.high:.3f}") for n, m in rows if m),
+    )
 
 
 @app.command()
@@ -270,9 +279,7 @@ def generate(
     """Asks a running server for one impression; says on standard error who wrote it."""
     text = sys.stdin.read() if findings == "-" else _read(Path(findings))
     with Client(server, roots=roots.read_bytes() if roots else None) as client:
-        answer = client.generate(
-            findings=text, modality=modality, clinic=clinic, exam=exam, indication=indication
-        )
+        answer = client.generate(findings=text, modality=modality, clinic=clinic, exam=exam, indication=indication)
     if as_json:
         OUT.print_json(json.dumps(MessageToDict(answer, preserving_proto_field_name=True)))
         return

@@ -1,8 +1,8 @@
 """A blocking client of ImpressionService; needs only grpcio and the stubs.
 
-    with Client("127.0.0.1:50051") as client:
-        answer = client.generate(findings="...", modality="CT", clinic="alder")
-        print(answer.text, answer.provenance.adapter, answer.provenance.digest)
+with Client("127.0.0.1:50051") as client:
+    answer = client.generate(findings="...", modality="CT", clinic="alder")
+    print(answer.text, answer.provenance.adapter, answer.provenance.digest)
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from radimpress.reports.split import Split
 from radimpress.server import steps
 from radimpress.server.client import Client
 from radimpress.server.console import OUT, step, table, track
+from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.messages import cell_of
 from radimpress.server.recipe import Recipe
 from radimpress.server.registry import Registry
@@ -57,7 +58,9 @@ def demo(root: Path, files: Sequence[Path], recipe: Recipe) -> Path:
         steps.make_reports(root / "reports.jsonl", COUNT, SEED, track)
         files, source = [root / "reports.jsonl"], [f"synthetic, seed {SEED}"]
     funnel, parts, clinic_column = steps.prepare(files, root / "dataset", recipe)
-    table(f"funnel of {funnel.total} reports", ("reports", "door"), ((n, door.value) for door, n in funnel.counts.items()))
+    table(
+        f"funnel of {funnel.total} reports", ("reports", "door"), ((n, door.value) for door, n in funnel.counts.items())
+    )
     OUT.print(f"train {len(parts.train)}, validation {len(parts.validation)}, test {len(parts.test)}, by patient")
     if clinic_column != "clinic":
         OUT.print(f"[yellow]There is no clinic column: {clinic_column} stands for the clinic.[/yellow]")
@@ -86,7 +89,7 @@ def demo(root: Path, files: Sequence[Path], recipe: Recipe) -> Path:
     )
     engine = open_engine(settings, track)
     try:
-        evaluation = steps.evaluate(parts, clusters, bundles, engine, root / "eval", recipe, track)
+        evaluation = steps.evaluate(parts, clusters, bundles, EngineWriter(engine), root / "eval", recipe, track)
         _show_scores(evaluation)
 
         step(5, f"Gate, at least {recipe.gate.minimum} cases a slice, and promotion")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -48,7 +48,7 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
 
     async def StreamImpression(  # noqa: N802
         self, request: impression_pb2.StreamImpressionRequest, context: Any
-    ) -> AsyncIterator[impression_pb2.StreamImpressionResponse]:
+    ) -> AsyncGenerator[impression_pb2.StreamImpressionResponse, None]:
         """See impression.proto."""
         async with boundary(context), aclosing(self._events(request, context)) as events:
             async for event in events:
@@ -56,7 +56,7 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
 
     async def _events(
         self, request: impression_pb2.GenerateImpressionRequest | impression_pb2.StreamImpressionRequest, context: Any
-    ) -> AsyncIterator[impression_pb2.StreamImpressionResponse]:
+    ) -> AsyncGenerator[impression_pb2.StreamImpressionResponse, None]:
         began = time.monotonic()
         if len(request.request_id) > _REQUEST_ID_MAX:
             raise InputError("request_id", f"has more than {_REQUEST_ID_MAX} characters")

@@ -302,9 +302,7 @@ class Registry:
             clinics: dict[str, str] = json.loads(clusters.clinics)
             if digest_of(clinics) != row.clusters:
                 raise BundleError(f"route table {number}: its clusters were changed in the registry")
-            return RouteTable(
-                number, entries, clinics, row.clusters, row.cause, datetime.fromisoformat(row.created)
-            )
+            return RouteTable(number, entries, clinics, row.clusters, row.cause, datetime.fromisoformat(row.created))
 
 
 class _Transaction:

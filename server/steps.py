@@ -93,7 +93,9 @@ def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
     return made
 
 
-def train(parts: Split, clusters: Clusters, out: Path, recipe: Recipe, track: Track) -> tuple[Plan, list[AdapterBundle]]:
+def train(
+    parts: Split, clusters: Clusters, out: Path, recipe: Recipe, track: Track
+) -> tuple[Plan, list[AdapterBundle]]:
     """Fits every planned adapter into `out`; trained.json names the bundles of this run."""
     from radimpress.trainer.fetch import base_folder
     from radimpress.trainer.fit import fit
@@ -151,13 +153,13 @@ def evaluate(
             raise ConfigError(f"{bundle.name} was fitted for other clusters than these; train again")
     cases = choose_cases(parts.test, clusters, per_cell=settings.per_cell, seed=settings.seed)
     written: list[Predictions] = []
-    for bundle in (None, *bundles):
-        own = bundle.manifest["cluster"] if bundle else None
+    for system in (None, *bundles):
+        own = system.manifest["cluster"] if system else None
         asked = [case for case in cases if own is None or case.cell.cluster == own]
         if not asked:
             continue
-        answers = predict(asked, writer, bundle, settings.max_tokens, out / "predictions")
-        label = f"evaluate {bundle.name if bundle else BASE}"
+        answers = predict(asked, writer, system, settings.max_tokens, out / "predictions")
+        label = f"evaluate {system.name if system else BASE}"
         first = next(answers)
         rest = chain([first], answers) if first is not None else chain([first], track(answers, label, len(asked)))
         written += [answer for answer in rest if answer is not None]

@@ -67,7 +67,7 @@ def fit(
         began = time.monotonic()
         history = _train(model, loaded, learn, check, settings, side, planned.name, track)
         seconds = time.monotonic() - began
-        model.save_pretrained(side)
+        model.save_pretrained(str(side))
         return write_bundle(
             side,
             into,

@@ -6,7 +6,7 @@ without a model.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class Engine(Protocol):
         """SHA-256, in hex, over the base model's files."""
         ...
 
-    def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncIterator[Piece]:
+    def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """Yields what exactly this adapter writes (None: the base model alone), greedy.
 
         Closing the iterator cancels the work.

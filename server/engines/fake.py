@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from radimpress.reports.errors import DeadlineError
 from radimpress.server.engines import Limits, Piece
@@ -25,7 +25,7 @@ class FakeEngine:
         self.base_digest = base_digest
         self._delay = delay
 
-    async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncIterator[Piece]:
+    async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """Yields the words; keeps deadlines and token limits as a real engine does."""
         if adapter is not None:
             adapter.verify(self.base_digest)

@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, set_peft_model_state_dict
 
-from radimpress.eval.predict import Written
 from radimpress.reports.errors import BundleError, DeadlineError, EngineError, OverloadError, RadimpressError
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.decode import Row, decode
@@ -71,11 +70,10 @@ class InProcessEngine:
         self._queue: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._closed = False
-        self._model_lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="radimpress-engine", daemon=True)
         self._thread.start()
 
-    async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncIterator[Piece]:
+    async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """See `radimpress.server.engines.Engine.generate`."""
         row = Row(self._loaded.prompt_ids(prompt), limits.max_tokens, [])
         job = _Job(row, adapter, limits, asyncio.get_running_loop())
@@ -97,28 +95,6 @@ class InProcessEngine:
         finally:
             row.dropped = True
 
-    def write_all(self, prompts: Sequence[str], adapter: AdapterBundle | None, max_tokens: int) -> Iterator[Written]:
-        """Writes for every prompt, in order; the `Writer` that evaluation asks.
-
-        What is judged is written by the same code that serves.
-        """
-        rows = [Row(self._loaded.prompt_ids(prompt), max_tokens, []) for prompt in prompts]
-        # Prompts of like length share a batch, so that little is padded.
-        order = sorted(range(len(rows)), key=lambda at: len(rows[at].prompt))
-        batches = [order[at : at + self._batch] for at in range(0, len(order), self._batch)]
-        done: dict[int, Written] = {}
-        following = 0
-        for batch in batches:
-            with self._model_lock, self._as(adapter):
-                for _ in decode(self._model, [rows[at] for at in batch], self._stop, self._pad):
-                    pass
-            for at in batch:
-                text = self._loaded.tokenizer.decode(rows[at].written)
-                done[at] = Written(text, rows[at].finish, len(rows[at].written))
-            while following in done:
-                yield done.pop(following)
-                following += 1
-
     def close(self) -> None:
         """Ends the work in hand with EngineError and waits for the thread."""
         with self._wake:
@@ -133,7 +109,7 @@ class InProcessEngine:
     def _work(self) -> None:
         while jobs := self._next_jobs():
             try:
-                with self._model_lock, self._as(jobs[0].adapter):
+                with self._as(jobs[0].adapter):
                     self._answer(jobs)
             except RadimpressError as error:
                 self._fail(jobs, error)
@@ -215,7 +191,7 @@ class InProcessEngine:
         else:
             self._model = PeftModel(self._model, config, adapter_name=adapter.digest)
         try:
-            result = set_peft_model_state_dict(self._model, weights, adapter_name=adapter.digest)
+            result: Any = set_peft_model_state_dict(self._model, weights, adapter_name=adapter.digest)
             missing = [key for key in result.missing_keys if "lora_" in key and adapter.digest in key]
             if result.unexpected_keys or missing:
                 raise BundleError(f"{adapter.name}: its tensors do not fit the base model's modules")

@@ -1,0 +1,55 @@
+"""An engine as evaluation asks it: what is judged is written by the same path that serves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+
+from radimpress.eval.predict import Written
+from radimpress.server.engines import Engine, Limits
+from radimpress.trainer.bundle import AdapterBundle
+
+_AHEAD = 64
+
+
+class EngineWriter:
+    """The `Writer` that evaluation wants, over any engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def base_digest(self) -> str:
+        """SHA-256, in hex, over the base model's files."""
+        return self._engine.base_digest
+
+    def write_all(self, prompts: Sequence[str], adapter: AdapterBundle | None, max_tokens: int) -> Iterator[Written]:
+        """Yields what is written for each prompt, in order; at most _AHEAD are asked for at once."""
+        loop = asyncio.new_event_loop()
+        gate = asyncio.Semaphore(_AHEAD)
+
+        async def one(prompt: str) -> Written:
+            async with gate:
+                return await _write(self._engine, prompt, adapter, Limits(max_tokens))
+
+        # Prompts of like length are asked for together, so that a batch of them pads little.
+        order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
+        tasks = {at: loop.create_task(one(prompts[at])) for at in order}
+        try:
+            for at in range(len(prompts)):
+                yield loop.run_until_complete(tasks[at])
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks.values(), return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+
+async def _write(engine: Engine, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> Written:
+    text = ""
+    async with aclosing(engine.generate(prompt, adapter, limits)) as pieces:
+        async for piece in pieces:
+            text += piece.text
+    return Written(text, piece.finish, piece.tokens)
