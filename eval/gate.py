@@ -74,7 +74,9 @@ def judge(scores: Scores, candidate: str, incumbents: Mapping[Cell, str], defaul
     """
     if candidate not in scores.systems:
         raise GateError(f"{candidate} was not evaluated; scores are of {', '.join(sorted(scores.systems))}")
-    asked = [cell for cell in scores.cells if any(c.id in scores.systems[candidate].scores for c in scores.within(cell))]
+    asked = [
+        cell for cell in scores.cells if any(c.id in scores.systems[candidate].scores for c in scores.within(cell))
+    ]
     everywhere = len(asked) == len(scores.cells)
     margins = sorted({Cell(cell.modality, ANY) for cell in asked}) if everywhere else []
     cells = list(dict.fromkeys([*asked, *margins]))

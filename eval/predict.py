@@ -34,8 +34,10 @@ class Written:
 class Writer(Protocol):
     """A model that writes: what an engine looks like from here."""
 
-    base_name: str
-    base_digest: str
+    @property
+    def base_digest(self) -> str:
+        """SHA-256, in hex, over the base model's files."""
+        ...
 
     def write_all(self, prompts: Sequence[str], adapter: AdapterBundle | None, max_tokens: int) -> Iterator[Written]:
         """Yields one `Written` a prompt, in order; greedy; `None` is the base model."""

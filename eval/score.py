@@ -131,9 +131,7 @@ class Scores:
         )
 
 
-def score(
-    cases: Sequence[Case], predictions: Iterable[Predictions], clusters: Clusters, prompt_version: str
-) -> Scores:
+def score(cases: Sequence[Case], predictions: Iterable[Predictions], clusters: Clusters, prompt_version: str) -> Scores:
     """Scores each prediction against its case's reference and its clinic's style.
 
     Raises:
@@ -176,7 +174,9 @@ def load_scores(path: Path) -> Scores:
     if not isinstance(data, dict) or data.get("format") != _FORMAT:
         raise InputError(str(path), f"is not a scores file of format {_FORMAT}")
     return Scores(
-        tuple(Judged(i, Cell(Modality(modality), cluster), group, w) for i, modality, cluster, group, w in data["cases"]),
+        tuple(
+            Judged(i, Cell(Modality(modality), cluster), group, w) for i, modality, cluster, group, w in data["cases"]
+        ),
         {row["name"]: System(**row) for row in data["systems"]},
         data["cases_digest"],
         data["clusters_digest"],

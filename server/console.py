@@ -15,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 T = TypeVar("T")
-OUT = Console(soft_wrap=True, highlight=False)
-ERR = Console(stderr=True, soft_wrap=True, highlight=False)
+_WIDE = None if sys.stdout.isatty() else 120
+OUT = Console(soft_wrap=True, highlight=False, width=_WIDE)
+ERR = Console(stderr=True, soft_wrap=True, highlight=False, width=_WIDE)
 
 
 def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:

@@ -19,7 +19,7 @@ from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.messages import cell_of
 from radimpress.server.recipe import Recipe
 from radimpress.server.registry import Registry
-from radimpress.server.routes import RouteTable
+from radimpress.server.routes import Reason, RouteTable
 from radimpress.server.serve import open_engine, serving
 from radimpress.server.settings import load_settings
 from radimpress.trainer.bases import find_base
@@ -122,6 +122,7 @@ def demo(root: Path, files: Sequence[Path], recipe: Recipe) -> Path:
     seconds = time.monotonic() - began
     tale = Tale(
         source=", ".join(source),
+        base=base.name,
         honest_word=base.honest_word,
         funnel=funnel,
         parts=parts,
@@ -211,7 +212,7 @@ def _ask(client: Client, report: Report) -> Answer:
     )
     seconds = time.monotonic() - began
     who = given.provenance
-    reason = impression_pb2.RouteReason.Name(who.reason).removeprefix("ROUTE_REASON_").lower().replace("_", " ")
+    reason = Reason[impression_pb2.RouteReason.Name(who.reason).removeprefix("ROUTE_REASON_")]
     answer = Answer(
         clinic=report.clinic,
         cell=str(cell_of(who.cell)),
@@ -219,7 +220,7 @@ def _ask(client: Client, report: Report) -> Answer:
         reference=report.impression,
         adapter=f"{who.adapter}@{who.version}" if who.version else who.adapter,
         digest=who.digest,
-        reason=reason,
+        reason=reason.value,
         table=who.route_table,
         milliseconds=seconds * 1000,
         noticed=tuple(finding.check for finding in given.check_findings),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-_LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(?:x\s*(\d+(?:\.\d+)?)\s*)?(?:x\s*(\d+(?:\.\d+)?)\s*)?-?(mm|cm)\b", re.IGNORECASE)
+_LENGTH = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(?:x\s*(\d+(?:\.\d+)?)\s*)?(?:x\s*(\d+(?:\.\d+)?)\s*)?-?(mm|cm)\b", re.IGNORECASE
+)
 
 
 def check(findings: str, impression: str) -> str | None:
