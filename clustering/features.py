@@ -14,7 +14,28 @@ _NUMBER = re.compile(r"^\s*\d+\s*[.)]\s")
 _BULLET = re.compile(r"^\s*[-*•]\s")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _SENTENCE = re.compile(r"[.;!?]+(?:\s|$)|\n+")
-_SMALL_WORDS = frozenset("a an the is are was were has have been there with of in to this that which".split())
+_SMALL_WORDS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "was",
+        "were",
+        "has",
+        "have",
+        "been",
+        "there",
+        "with",
+        "of",
+        "in",
+        "to",
+        "this",
+        "that",
+        "which",
+    ]
+)
 _RECOMMENDS = re.compile(r"\b(recommend\w*|advise\w*|suggest\w*|consider|follow-?up|correlat\w*)\b", re.IGNORECASE)
 _HEDGES = re.compile(
     r"\b(may|might|possibl\w*|probabl\w*|likely|suspicious|cannot be excluded|suggestive)\b", re.IGNORECASE

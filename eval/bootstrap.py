@@ -44,8 +44,8 @@ def estimate(
     _, owner = np.unique(np.array(groups), return_inverse=True)
     weight = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
     count = int(owner.max()) + 1
-    sums = np.bincount(owner, weight * np.asarray(values, dtype=float), count)
-    sizes = np.bincount(owner, weight, count)
+    sums = np.bincount(owner, weight * np.asarray(values, dtype=float), count).astype(np.float64)
+    sizes = np.bincount(owner, weight, count).astype(np.float64)
     means = _resampled(sums, sizes, seed)
     low, high = np.percentile(means, [5, 95])
     return Estimate(float(sums.sum() / sizes.sum()), float(low), float(high), len(values))

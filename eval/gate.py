@@ -35,7 +35,7 @@ class Rule(BaseModel):
 class Outcome(StrEnum):
     """What the gate says of a slice."""
 
-    PASS = "PASS"  # noqa: S105
+    PASS = "PASS"
     REGRESSION = "REGRESSION"
     INSUFFICIENT = "INSUFFICIENT"
 

@@ -79,9 +79,10 @@ def predict(
     Yields None after each case, so that the caller can show progress, and the predictions last.
     """
     system = adapter.name if adapter else BASE
+    digest = adapter.digest if adapter else ""
     head = {
         "system": system,
-        "digest": adapter.digest if adapter else "",
+        "digest": digest,
         "base_digest": writer.base_digest,
         "prompt_version": PROMPT_VERSION,
         "max_tokens": max_tokens,
@@ -96,7 +97,7 @@ def predict(
             rows.append(Prediction(case.report.id, extract(written.text), written.finish, written.tokens))
             yield None
         write_rows(path, [head, *(asdict(row) for row in rows)])
-    yield Predictions(system, head["digest"], writer.base_digest, tuple(rows))
+    yield Predictions(system, digest, writer.base_digest, tuple(rows))
 
 
 def _cached(path: Path, head: dict[str, object]) -> list[Prediction] | None:

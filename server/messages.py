@@ -97,7 +97,7 @@ def table_message(table: RouteTable) -> adapter_pb2.RouteTable:
     )
 
 
-def _modality(modality: Modality) -> impression_pb2.Modality:
+def _modality(modality: Modality) -> impression_pb2.Modality.ValueType:
     return impression_pb2.Modality.Value(f"MODALITY_{modality.value}")
 
 

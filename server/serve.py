@@ -57,7 +57,7 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
         impression_pb2.DESCRIPTOR.services_by_name["ImpressionService"].full_name,
         adapter_pb2.DESCRIPTOR.services_by_name["AdapterService"].full_name,
     ]
-    status = health.aio.HealthServicer()
+    status = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(status, server)
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     port = _bind(server, settings)

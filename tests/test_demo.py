@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from radimpress.reports.errors import ConfigError
 from radimpress.reports.files import read_json, write_reports
 from radimpress.reports.synthetic import synthesize
@@ -43,7 +44,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, small_recipe: Recipe) -> Path:
 
 @pytest.mark.slow_real
 def test_every_answer_names_the_adapter_file_that_wrote_it(run: Path) -> None:
-    files = {hashlib.sha256(path.read_bytes()).hexdigest() for path in run.glob("bundles/*/*/adapter_model.safetensors")}
+    files = {
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in run.glob("bundles/*/*/adapter_model.safetensors")
+    }
     answers = json.loads((run / "answers.json").read_text("utf-8"))
     assert answers
     assert all(answer["impression"] for answer in answers)

@@ -14,7 +14,28 @@ _SENTENCE = re.compile(r"[.;\n]+")
 _SIDES = {"left": "left", "right": "right", "bilateral": "both", "both": "both", "bilaterally": "both"}
 _OPPOSITE = {"left": "right", "right": "left"}
 _REACH = 4
-_EMPTY = frozenset("the a an of in with and or is are at on to no there than side sided".split())
+_EMPTY = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "in",
+        "with",
+        "and",
+        "or",
+        "is",
+        "are",
+        "at",
+        "on",
+        "to",
+        "no",
+        "there",
+        "than",
+        "side",
+        "sided",
+    ]
+)
 
 
 def check(findings: str, impression: str) -> str | None:

@@ -43,7 +43,8 @@ def test_a_flaw_leaves_by_its_own_door(changes: dict[str, str], door: Door) -> N
 
 
 @pytest.mark.parametrize(
-    "changes", [{"findings": "g" * 100}, {"impression": "i" * 1000}, {"modality": Modality.OTHER}, {"findings": "é" * 100}]
+    "changes",
+    [{"findings": "g" * 100}, {"impression": "i" * 1000}, {"modality": Modality.OTHER}, {"findings": "é" * 100}],
 )
 def test_a_report_at_the_thresholds_is_kept(changes: dict[str, str]) -> None:
     report = replace(GOOD, **changes)  # type: ignore[arg-type]

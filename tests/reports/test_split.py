@@ -13,7 +13,9 @@ from radimpress.reports.synthetic import synthesize
 
 
 def _report(number: int, patient: str = "", findings: str = "", source: str = "") -> Report:
-    return Report(id=str(number), findings=findings or f"finding {chr(97 + number % 26)}", patient=patient, source=source)
+    return Report(
+        id=str(number), findings=findings or f"finding {chr(97 + number % 26)}", patient=patient, source=source
+    )
 
 
 def _parts(parts: Split) -> dict[str, str]:

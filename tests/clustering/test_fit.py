@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from radimpress.clustering.clusters import Clusters
+from radimpress.clustering.embed import MiniLM
+from radimpress.clustering.features import NAMES
+from radimpress.clustering.fit import data_digest, fit_clusters
+from radimpress.reports.errors import InputError
+from radimpress.reports.house_style import STYLES
+from radimpress.reports.progress import Track, silent
+from radimpress.reports.report import Modality, Report
+from radimpress.reports.synthetic import synthesize
+
+LISTS, PARAGRAPHS, TELEGRAMS = {"alder", "birch"}, {"cedar", "dogwood"}, {"elm", "fir"}
+
+
+class HashEmbedder:
+    name = "hash"
+
+    def embed(self, texts: Sequence[str], track: Track = silent) -> NDArray[np.float64]:
+        del track
+        digests = [hashlib.sha256(text.encode()).digest()[:8] for text in texts]
+        vectors = np.array([list(digest) for digest in digests], dtype=np.float64)
+        unit: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+
+def _fit(reports: Sequence[Report], *, seed: int = 0, largest: int = 8) -> Clusters:
+    return fit_clusters(reports, HashEmbedder(), seed=seed, largest=largest)
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[Report]:
+    return list(synthesize(900, 0, 0.0))
+
+
+@pytest.fixture(scope="module")
+def clusters(reports: list[Report]) -> Clusters:
+    return _fit(reports)
+
+
+def _together(clusters: Clusters) -> set[frozenset[str]]:
+    return {frozenset(clinic for clinic, other in clusters.clinics.items() if other == name) for name in clusters.names}
+
+
+def test_clinics_that_write_alike_come_together(clusters: Clusters) -> None:
+    assert _together(clusters) == {frozenset(LISTS), frozenset(PARAGRAPHS), frozenset(TELEGRAMS)}
+
+
+def test_clusters_are_named_by_how_they_write(clusters: Clusters) -> None:
+    assert {clusters.of(clinic) for clinic in LISTS} == {"list"}
+    assert {clusters.of(clinic) for clinic in PARAGRAPHS} == {"paragraph"}
+    assert {clusters.of(clinic) for clinic in TELEGRAMS} == {"telegraphic"}
+
+
+def test_the_same_reports_and_seed_give_the_same_clusters(reports: list[Report], clusters: Clusters) -> None:
+    assert _fit(reports) == clusters
+
+
+def test_every_clinic_has_a_profile_of_every_feature_within_0_and_1(clusters: Clusters) -> None:
+    assert set(clusters.profiles) == set(STYLES) == set(clusters.clinics)
+    for profile in clusters.profiles.values():
+        assert tuple(profile) == NAMES
+        assert all(0 <= value <= 1 for value in profile.values())
+
+
+def test_the_chosen_number_has_the_best_silhouette(clusters: Clusters) -> None:
+    assert max(clusters.silhouettes, key=lambda count: clusters.silhouettes[count]) == str(len(clusters.names))
+    assert f"{len(clusters.names)} clusters" in clusters.why
+
+
+def test_the_map_shows_every_clinic_and_clear_styles_are_stable(clusters: Clusters) -> None:
+    assert {point.clinic for point in clusters.points} == set(clusters.clinics)
+    assert 0.9 < clusters.stability <= 1
+
+
+def test_no_more_clusters_than_the_largest_asked_for(reports: list[Report]) -> None:
+    assert len(_fit(reports, largest=2).names) <= 2
+
+
+def test_case_mix_does_not_pass_for_style(reports: list[Report]) -> None:
+    scanners = {"alder", "cedar", "elm"}
+    mixed = [r for r in reports if (r.modality is Modality.MR) == (r.clinic in scanners) or r.modality is Modality.CT]
+    assert _together(_fit(mixed)) == {frozenset(LISTS), frozenset(PARAGRAPHS), frozenset(TELEGRAMS)}
+
+
+def test_clinics_that_share_no_modality_are_not_told_apart_by_rounding_errors(reports: list[Report]) -> None:
+    scanned = {"one": Modality.MR, "two": Modality.CT, "three": Modality.CR}
+    lot = [
+        replace(report, clinic=clinic)
+        for clinic, modality in scanned.items()
+        for report in reports
+        if report.clinic == "cedar" and report.modality is modality
+    ]
+    assert len(_fit(lot).names) == 1
+
+
+def test_one_clinic_is_one_cluster(reports: list[Report]) -> None:
+    clusters = _fit([report for report in reports if report.clinic == "alder"])
+    assert dict(clusters.clinics) == {"alder": "list"}
+    assert clusters.silhouettes == {}
+
+
+@pytest.mark.parametrize(("pair", "count"), [(("alder", "elm"), 2), (("cedar", "elm"), 2)])
+def test_two_clinics_are_told_apart_by_their_bags(reports: list[Report], pair: tuple[str, str], count: int) -> None:
+    clusters = _fit([report for report in reports if report.clinic in pair])
+    assert len(clusters.names) == count
+
+
+def test_two_clinics_of_one_style_are_one_cluster(reports: list[Report]) -> None:
+    both = [
+        replace(report, clinic=f"half {at % 2}")
+        for at, report in enumerate(report for report in reports if report.clinic == "cedar")
+    ]
+    clusters = _fit(both)
+    assert len(clusters.names) == 1
+    assert clusters.why.startswith("one cluster: ")
+
+
+def test_two_clinics_with_a_report_each_are_too_few_to_tell(reports: list[Report]) -> None:
+    one = [next(report for report in reports if report.clinic == clinic) for clinic in ("alder", "elm")]
+    clusters = _fit(one)
+    assert len(clusters.names) == 1
+    assert "too few reports to tell" in clusters.why
+
+
+def test_clinics_that_all_write_the_same_words_are_one_cluster() -> None:
+    texts = [
+        Report(id=str(at), findings="", impression="No acute abnormality.", clinic=f"c{at % 3}") for at in range(60)
+    ]
+    assert len(_fit(texts).names) == 1
+
+
+def test_no_reports_are_refused() -> None:
+    with pytest.raises(InputError, match="no clinic to cluster"):
+        _fit([])
+
+
+def test_the_data_digest_depends_on_all_that_is_read(reports: list[Report]) -> None:
+    few = reports[:5]
+    digests = {
+        data_digest(few, 0),
+        data_digest(few, 1),
+        data_digest(few[:4], 0),
+        data_digest([replace(few[0], impression="other"), *few[1:]], 0),
+        data_digest([replace(few[0], clinic="other"), *few[1:]], 0),
+    }
+    assert len(digests) == 5
+
+
+def test_minilm_gives_unit_vectors_in_which_like_texts_are_near() -> None:
+    vectors = MiniLM().embed(["Left pleural effusion.", "Effusion in the left pleura.", "Fracture of the ankle."])
+    assert vectors.shape == (3, 384)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from radimpress.reports.errors import ConfigError, InputError
+from radimpress.reports.report import Report
+from radimpress.reports.synthetic import synthesize
+from radimpress.trainer import fit as fitting
+from radimpress.trainer.bases import base_digest
+from radimpress.trainer.bundle import AdapterBundle, check_targets
+from radimpress.trainer.fit import fit
+from radimpress.trainer.plan import UNIFIED, PlannedAdapter
+from radimpress.trainer.settings import FitSettings
+from tests.conftest import TINY
+
+T = TypeVar("T")
+SETTINGS = FitSettings(rank=2, alpha=4, batch=2, accumulation=1, learning_rate=5e-3)
+REPORTS = tuple(synthesize(12, 0, 0.0))
+VALIDATION = list(synthesize(3, 1, 0.0))
+
+
+def _fit(
+    folder: Path,
+    into: Path,
+    *,
+    name: str = UNIFIED,
+    reports: tuple[Report, ...] = REPORTS,
+    validation: list[Report] = VALIDATION,
+    settings: FitSettings = SETTINGS,
+    start: AdapterBundle | None = None,
+) -> AdapterBundle:
+    planned = PlannedAdapter(name, None, start.name if start else None, reports)
+    return fit(
+        planned,
+        validation,
+        base=TINY,
+        base_folder=folder,
+        settings=settings,
+        start=start,
+        clusters_digest="c" * 64,
+        into=into,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bundles")
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_folder: Path, home: Path) -> AdapterBundle:
+    return _fit(tiny_folder, home)
+
+
+def _refuse_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError(f"trained again with {len(arguments)} arguments")
+
+    monkeypatch.setattr(fitting, "_train", refuse)
+
+
+def test_a_fitted_bundle_is_whole(tiny_folder: Path, fitted: AdapterBundle) -> None:
+    fitted.verify(base_digest(tiny_folder))
+    check_targets(fitted, TINY.targets)
+    assert fitted.manifest["data"]["reports"] == 12
+    assert fitted.manifest["data"]["too_long"] == 0
+
+
+def test_the_history_has_every_step_between_two_validations_and_is_finite(fitted: AdapterBundle) -> None:
+    first, *steps, last = fitted.manifest["history"]
+    assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]
+    assert (first["step"], last["step"]) == (0, 6)
+    assert all(math.isfinite(value) for row in (first, *steps, last) for value in row.values())
+    assert last["validation"] < first["validation"]
+
+
+def test_nothing_but_the_bundle_is_left(fitted: AdapterBundle, home: Path) -> None:
+    assert fitted.path.is_relative_to(home)
+    assert [path.name for path in home.iterdir() if path.name.startswith(".")] == []
+
+
+def test_plain_peft_loads_a_bundle_and_it_changes_what_the_base_says(tiny_folder: Path, fitted: AdapterBundle) -> None:
+    ids = torch.tensor([[5, 6, 7, 8]])
+    base = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        before = base(ids).logits
+        after = PeftModel.from_pretrained(base, str(fitted.path)).eval()(ids).logits
+    assert torch.isfinite(after).all()
+    assert not torch.allclose(before, after)
+
+
+def test_the_same_inputs_reuse_the_bundle(
+    tiny_folder: Path, home: Path, fitted: AdapterBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _refuse_training(monkeypatch)
+    assert _fit(tiny_folder, home) == fitted
+
+
+@pytest.mark.parametrize(
+    ("reports", "settings"),
+    [
+        (REPORTS[:11], SETTINGS),
+        ((replace(REPORTS[0], impression="No acute disease at all."), *REPORTS[1:]), SETTINGS),
+        ((replace(REPORTS[0], indication="Another."), *REPORTS[1:]), SETTINGS),
+        (REPORTS, SETTINGS.model_copy(update={"seed": 1})),
+    ],
+)
+def test_other_inputs_are_fitted_anew(
+    tiny_folder: Path,
+    home: Path,
+    fitted: AdapterBundle,
+    monkeypatch: pytest.MonkeyPatch,
+    reports: tuple[Report, ...],
+    settings: FitSettings,
+) -> None:
+    _refuse_training(monkeypatch)
+    with pytest.raises(AssertionError, match="trained again"):
+        _fit(tiny_folder, home, reports=reports, settings=settings)
+    assert fitted.path.is_dir()
+
+
+def test_a_damaged_bundle_is_not_reused(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = _fit(tiny_folder, tmp_path, reports=REPORTS[:2])
+    (bundle.path / "adapter_model.safetensors").write_bytes(b"broken")
+    _refuse_training(monkeypatch)
+    with pytest.raises(AssertionError, match="trained again"):
+        _fit(tiny_folder, tmp_path, reports=REPORTS[:2])
+
+
+def test_a_fit_with_another_validation_set_is_reused_too(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fit(tiny_folder, tmp_path, reports=REPORTS[:4])
+    _fit(tiny_folder, tmp_path, reports=REPORTS[:4], validation=VALIDATION[:1])
+    _refuse_training(monkeypatch)
+    assert _fit(tiny_folder, tmp_path, reports=REPORTS[:4], validation=VALIDATION[:1]).name == UNIFIED
+
+
+def test_a_fit_starts_from_another_bundles_weights(tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path) -> None:
+    still = SETTINGS.model_copy(update={"learning_rate": 1e-12})
+    bundle = _fit(tiny_folder, tmp_path, name="cluster-list", settings=still, start=fitted)
+    assert bundle.manifest["start"] == fitted.digest
+    begun = bundle.manifest["history"][0]["validation"]
+    assert begun == pytest.approx(fitted.manifest["history"][-1]["validation"], abs=1e-3)
+    old, new = fitted.weights(), bundle.weights()
+    assert all(torch.allclose(new[name], old[name], atol=1e-6) for name in old)
+
+
+def test_a_start_on_another_base_is_refused(tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path) -> None:
+    foreign = replace(fitted, manifest={**fitted.manifest, "base": {"name": "other", "digest": "0" * 64}})
+    with pytest.raises(Exception, match="fitted on base 000000000000"):
+        _fit(tiny_folder, tmp_path, start=foreign)
+    assert not list(tmp_path.glob("*/*"))
+
+
+def test_a_fit_of_a_single_step_still_learns(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = FitSettings(rank=2, alpha=4)
+    _fit(tiny_folder, tmp_path, settings=settings).verify(base_digest(tiny_folder))
+
+
+def test_reports_that_are_all_too_long_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no report fits into 32 tokens"):
+        _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"max_tokens": 32}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_endless_report_does_not_stop_the_fit(tiny_folder: Path, tmp_path: Path) -> None:
+    endless = replace(REPORTS[0], id="endless", findings="x" * 100_000)
+    bundle = _fit(tiny_folder, tmp_path, reports=(endless, *REPORTS[:2]))
+    assert bundle.manifest["data"]["too_long"] == 1
+
+
+def test_a_loss_that_is_not_finite_is_told_and_leaves_no_bundle(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="lower learning_rate"):
+        _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"learning_rate": 1e38}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_track_sees_every_step(tiny_folder: Path, tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+        for at, item in enumerate(items, start=1):
+            yield item
+            seen.append((label, at, total))
+
+    fit(
+        PlannedAdapter("tracked", None, None, REPORTS[:4]),
+        VALIDATION,
+        base=TINY,
+        base_folder=tiny_folder,
+        settings=SETTINGS,
+        start=None,
+        clusters_digest="c" * 64,
+        into=tmp_path,
+        track=track,
+    )
+    assert [(at, total) for label, at, total in seen if label == "fit tracked"] == [(1, 2), (2, 2)]
