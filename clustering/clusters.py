@@ -66,6 +66,14 @@ class Clusters:
         """The clinic's cluster; None when the clinic was not in the training data."""
         return self.clinics.get(clinic)
 
+    def profile(self, clinic: str) -> Mapping[str, float]:
+        """The clinic's style features; the mean of all clinics when the clinic is not known."""
+        known = self.profiles.get(clinic)
+        if known is not None:
+            return known
+        lot = list(self.profiles.values())
+        return {name: sum(profile[name] for profile in lot) / len(lot) for name in lot[0]}
+
     def save(self, path: Path) -> None:
         """Writes clusters.json."""
         write_json(path, {"format": _FORMAT, "digest": self.digest, **asdict(self)})
@@ -84,8 +92,9 @@ def load_clusters(path: Path) -> Clusters:
     digest = data.pop("digest", None)
     try:
         clusters = Clusters(**{**data, "points": tuple(Point(**point) for point in data.get("points", ()))})
-    except TypeError as error:
+        made = clusters.digest
+    except (TypeError, ValueError) as error:
         raise InputError(str(path), f"is not a clusters file: {error}") from None
-    if clusters.digest != digest:
-        raise InputError("digest", f"{path} says {digest}, its clinics make {clusters.digest}")
+    if made != digest:
+        raise InputError("digest", f"{path} says {digest}, its clinics make {made}")
     return clusters

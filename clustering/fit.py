@@ -29,6 +29,7 @@ SILHOUETTE_FLOOR = 0.25
 BAG = 15
 PER_CLINIC = 120
 _EMBEDDING_SHARE = 0.25
+_NOISE = 1e-9
 
 
 def fit_clusters(
@@ -67,7 +68,8 @@ def fit_clusters(
     centres = np.stack([_mean(vectors, owners, clinic) for clinic in clinics])
     labels, silhouettes, why = _choose(centres, bags, [clinics.index(owner) for owner in bag_owners], largest)
     names = _names([int(label) for label in labels], clinics, profiles)
-    plane = PCA(2, random_state=seed).fit_transform(bags) if len(bags) > 2 else np.zeros((len(bags), 2))
+    apart = len(bags) > 2 and bool(np.ptp(bags, axis=0).max() > _NOISE)
+    plane = PCA(2, random_state=seed).fit_transform(bags) if apart else np.zeros((len(bags), 2))
     return Clusters(
         clinics=dict(zip(clinics, names, strict=True)),
         profiles=profiles,
@@ -137,6 +139,9 @@ def _choose(
 ) -> tuple[Vector, dict[int, float], str]:
     """Labels of the clinics, the silhouettes tried, and why."""
     silhouettes: dict[int, float] = {}
+    if np.ptp(centres, axis=0).max() < _NOISE:
+        # Clinics that share no modality, too: what their style is cannot be told from what they scan.
+        return np.zeros(len(centres)), silhouettes, "one cluster: nothing but case mix tells the clinics apart"
     best: tuple[float, Vector] | None = None
     if len(centres) == 2:
         # A silhouette needs more points than clusters: two clinics are compared by their bags.

@@ -20,12 +20,14 @@ class Estimate:
         low: 5th percentile of the bootstrap means.
         high: 95th percentile of the bootstrap means.
         cases: how many.
+        groups: how many independent groups they come from.
     """
 
     mean: float
     low: float
     high: float
     cases: int
+    groups: int
 
 
 def estimate(
@@ -48,7 +50,7 @@ def estimate(
     sizes = np.bincount(owner, weight, count).astype(np.float64)
     means = _resampled(sums, sizes, seed)
     low, high = np.percentile(means, [5, 95])
-    return Estimate(float(sums.sum() / sizes.sum()), float(low), float(high), len(values))
+    return Estimate(float(sums.sum() / sizes.sum()), float(low), float(high), len(values), count)
 
 
 def _resampled(sums: NDArray[np.float64], sizes: NDArray[np.float64], seed: int) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from radimpress.clustering.cell import ANY, Cell
 from radimpress.clustering.clusters import Clusters
 from radimpress.reports.errors import InputError
 from radimpress.reports.files import digest_of
+from radimpress.reports.prompt import render
 from radimpress.reports.report import Report
 from radimpress.reports.split import groups
 
@@ -53,4 +54,4 @@ def choose_cases(reports: Sequence[Report], clusters: Clusters, *, per_cell: int
 
 def cases_digest(cases: Sequence[Case]) -> str:
     """SHA-256, in hex, over which reports were judged and with which references."""
-    return digest_of([[c.report.id, c.report.findings, c.report.impression, str(c.cell)] for c in cases])
+    return digest_of([[case.report.id, render(case.report), case.report.impression, str(case.cell)] for case in cases])

@@ -110,7 +110,7 @@ def decode_certificate(data: bytes) -> Certificate:
             tuple(_verdict(row) for row in value["verdicts"]),
             _verdict(value["overall"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError("certificate", f"cannot be read ({type(error).__name__})") from None
     if certificate.encode() != data:
         raise InputError("certificate", "is not in canonical form: it was changed since the gate wrote it")

@@ -27,7 +27,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    minimum: int = Field(default=30, ge=2, description="cases a slice needs")
+    minimum: int = Field(default=30, ge=2, description="independent cases (patients) a slice needs")
     margin: float = Field(default=0.05, gt=0, lt=1, description="ROUGE-L a slice may lose")
     margin_overall: float = Field(default=0.02, gt=0, lt=1, description="ROUGE-L all slices together may lose")
 
@@ -74,13 +74,12 @@ def judge(scores: Scores, candidate: str, incumbents: Mapping[Cell, str], defaul
     """
     if candidate not in scores.systems:
         raise GateError(f"{candidate} was not evaluated; scores are of {', '.join(sorted(scores.systems))}")
-    asked = [
-        cell for cell in scores.cells if any(c.id in scores.systems[candidate].scores for c in scores.within(cell))
-    ]
-    everywhere = len(asked) == len(scores.cells)
+    known = scores.systems[candidate]
+    answered = {case.cell for case in scores.cases if case.id in known.scores and case.cell.cluster != ANY}
+    asked = [cell for cell in scores.cells if cell in answered]
+    everywhere = known.cluster is None and all(case.id in known.scores for case in scores.cases)
     margins = sorted({Cell(cell.modality, ANY) for cell in asked}) if everywhere else []
-    cells = list(dict.fromkeys([*asked, *margins]))
-    return [_verdict(scores, candidate, incumbents.get(cell, default), cell, rule) for cell in cells]
+    return [_verdict(scores, candidate, incumbents.get(cell, default), cell, rule) for cell in (*asked, *margins)]
 
 
 def judge_overall(scores: Scores, candidate: str, incumbent: str, rule: Rule) -> Verdict:
@@ -101,8 +100,9 @@ def _verdict(scores: Scores, candidate: str, incumbent: str, cell: Cell | None, 
     broken = _broken_check(scores, candidate, incumbent, cell)
     if broken:
         return verdict(Outcome.REGRESSION, broken)
-    if difference is None or cases < rule.minimum:
-        return verdict(Outcome.INSUFFICIENT, f"{cases} cases, {rule.minimum} needed")
+    independent = difference.groups if difference else 0
+    if difference is None or independent < rule.minimum:
+        return verdict(Outcome.INSUFFICIENT, f"{cases} cases of {independent} patients, {rule.minimum} patients needed")
     interval = f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
     if difference.low > -margin:
         return verdict(Outcome.PASS, f"{interval} above -{margin}")

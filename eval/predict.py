@@ -63,12 +63,14 @@ class Predictions:
         digest: of the adapter's weights; empty for others.
         base_digest: of the base model; empty for trivial baselines.
         rows: one a case that the system was asked for.
+        cluster: the only one that an adapter may serve; None is all of them.
     """
 
     system: str
     digest: str
     base_digest: str
     rows: tuple[Prediction, ...]
+    cluster: str | None = None
 
 
 def predict(
@@ -97,7 +99,9 @@ def predict(
             rows.append(Prediction(case.report.id, extract(written.text), written.finish, written.tokens))
             yield None
         write_rows(path, [head, *(asdict(row) for row in rows)])
-    yield Predictions(system, digest, writer.base_digest, tuple(rows))
+    yield Predictions(
+        system, digest, writer.base_digest, tuple(rows), adapter.manifest.get("cluster") if adapter else None
+    )
 
 
 def _cached(path: Path, head: dict[str, object]) -> list[Prediction] | None:

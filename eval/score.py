@@ -32,12 +32,14 @@ class System:
         digest: of the adapter's weights; empty for others.
         base_digest: of the base model; empty for trivial baselines.
         scores: case id -> metric or "check:<name>" -> value. A cluster's adapter has its own cases.
+        cluster: the only one that an adapter may serve; None is all of them.
     """
 
     name: str
     digest: str
     base_digest: str
     scores: Mapping[str, Mapping[str, float]]
+    cluster: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Scores:
                         "digest": system.digest,
                         "base_digest": system.base_digest,
                         "scores": system.scores,
+                        "cluster": system.cluster,
                     }
                     for system in self.systems.values()
                 ],
@@ -135,7 +138,7 @@ def score(cases: Sequence[Case], predictions: Iterable[Predictions], clusters: C
     """Scores each prediction against its case's reference and its clinic's style.
 
     Raises:
-        GateError: a metric is the same for every case of a system: it measures nothing.
+        GateError: a metric is the same for every case of every model: it measures nothing.
     """
     by_id = {case.report.id: case for case in cases}
     systems = {}
@@ -146,21 +149,21 @@ def score(cases: Sequence[Case], predictions: Iterable[Predictions], clusters: C
             noticed = annotate(case.report.findings, row.impression)
             scores[row.case] = {
                 **rouge(row.impression, case.report.impression),
-                "style": conformance(row.impression, clusters.profiles[case.report.clinic]),
+                "style": conformance(row.impression, clusters.profile(case.report.clinic)),
                 **{f"check:{check.name}": float(check.name in noticed) for check in CHECKS},
             }
-        if written.base_digest:
-            _refuse_constant(written.system, scores)
-        systems[written.system] = System(written.system, written.digest, written.base_digest, scores)
+        systems[written.system] = System(written.system, written.digest, written.base_digest, scores, written.cluster)
+    _refuse_constant(systems)
     judged = tuple(Judged(case.report.id, case.cell, case.group, case.weight) for case in cases)
     return Scores(judged, systems, cases_digest(cases), clusters.digest, prompt_version)
 
 
-def _refuse_constant(system: str, scores: Mapping[str, Mapping[str, float]]) -> None:
+def _refuse_constant(systems: Mapping[str, System]) -> None:
+    models = [system for system in systems.values() if system.base_digest]
     for metric in METRICS:
-        values = {row[metric] for row in scores.values()}
-        if len(scores) > 1 and len(values) == 1:
-            raise GateError(f"{system}: {metric} is {values.pop():.4f} in all {len(scores)} cases: it measures nothing")
+        values = [row[metric] for system in models for row in system.scores.values()]
+        if len(values) > 1 and len(set(values)) == 1:
+            raise GateError(f"{metric} is {values[0]:.4f} in all {len(values)} impressions: it measures nothing")
 
 
 def load_scores(path: Path) -> Scores:
@@ -173,12 +176,12 @@ def load_scores(path: Path) -> Scores:
     data: dict[str, Any] = read_json(path)
     if not isinstance(data, dict) or data.get("format") != _FORMAT:
         raise InputError(str(path), f"is not a scores file of format {_FORMAT}")
-    return Scores(
-        tuple(
-            Judged(i, Cell(Modality(modality), cluster), group, w) for i, modality, cluster, group, w in data["cases"]
-        ),
-        {row["name"]: System(**row) for row in data["systems"]},
-        data["cases_digest"],
-        data["clusters_digest"],
-        data["prompt_version"],
-    )
+    try:
+        cases = tuple(
+            Judged(i, Cell(Modality(modality), cluster), group, weight)
+            for i, modality, cluster, group, weight in data["cases"]
+        )
+        systems = {row["name"]: System(**row) for row in data["systems"]}
+        return Scores(cases, systems, data["cases_digest"], data["clusters_digest"], data["prompt_version"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(str(path), f"is not a scores file ({type(error).__name__})") from None

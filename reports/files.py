@@ -67,7 +67,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such file") from None
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise InputError(str(path), "is not JSON") from None
 
 
@@ -87,10 +87,12 @@ def read_rows(path: Path) -> list[Any]:
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file")
     rows = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    # Only a line feed ends a line: JSON text may hold U+2028 and its like.
+    for number, line in enumerate(path.read_bytes().removesuffix(b"\n").split(b"\n"), start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            if line:
+                rows.append(json.loads(line))
+        except (ValueError, RecursionError):
             raise InputError(f"{path}:{number}", "is not JSON") from None
     return rows
 

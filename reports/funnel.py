@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from radimpress.reports.errors import InputError
+from radimpress.reports.prompt import FINDINGS_MAX, clean
 from radimpress.reports.read import Archive
 from radimpress.reports.report import Modality, Report
 
@@ -27,6 +28,7 @@ class Door(StrEnum):
     NO_MODALITY = "modality missing or not known"
     NO_CONTENT = "findings or impression missing"
     FINDINGS_SHORT = "findings too short"
+    FINDINGS_LONG = "findings too long to be asked about"
     IMPRESSION_SHORT = "impression too short"
     IMPRESSION_LONG = "impression too long"
     DUPLICATE = "same findings and impression as an earlier report"
@@ -108,13 +110,16 @@ def _door(report: Report, limits: Thresholds, seen: set[tuple[str, str]]) -> Doo
         return Door.NO_CLINIC
     if report.modality is Modality.UNSPECIFIED:
         return Door.NO_MODALITY
-    if not report.findings or not report.impression:
+    findings, impression = clean(report.findings), clean(report.impression)
+    if not findings or not impression:
         return Door.NO_CONTENT
-    if len(report.findings) < limits.findings_min:
+    if len(findings) < limits.findings_min:
         return Door.FINDINGS_SHORT
-    if len(report.impression) < limits.impression_min:
+    if len(report.findings) > FINDINGS_MAX:
+        return Door.FINDINGS_LONG
+    if len(impression) < limits.impression_min:
         return Door.IMPRESSION_SHORT
-    if len(report.impression) > limits.impression_max:
+    if len(impression) > limits.impression_max:
         return Door.IMPRESSION_LONG
     pair = (_plain(report.findings), _plain(report.impression))
     if pair in seen:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 
-from radimpress.reports.errors import FindingsError
+from radimpress.reports.errors import FindingsError, InputError
 from radimpress.reports.report import Report
 
 PROMPT_VERSION = "1"
 SYSTEM = "You are a radiologist. Write the impression."
 FINDINGS_MAX = 20_000
+FIELD_MAX = 2_000
 
 _CHAT_TOKEN = re.compile(r"<\|[^<>|]{0,40}\|>")
-_LABEL = re.compile(r"\s*(?:\*\*|#+\s*)?impression\s*(?::\s*\*\*|\*\*\s*:|:)\s*", re.IGNORECASE)
-_LABEL_SPAN = len("  ## impression : ** ")
+_LABEL = re.compile(r"(?:\*\*|#{1,3} )?impression ?(?::\*\*|\*\*:|:)", re.IGNORECASE)
+_LABEL_SPAN = len("### impression :**")
 
 
 def render(report: Report) -> str:
@@ -28,23 +29,28 @@ def render(report: Report) -> str:
 
     Raises:
         FindingsError: the findings are empty, or longer than FINDINGS_MAX characters.
+        InputError: another field is longer than FIELD_MAX characters.
     """
-    findings = _clean(report.findings)
+    findings = clean(report.findings)
     if not findings:
         raise FindingsError("findings", "is empty")
     if len(report.findings) > FINDINGS_MAX:
         raise FindingsError("findings", f"has {len(report.findings)} characters; at most {FINDINGS_MAX} are read")
+    for name in ("exam", "indication", "comparison"):
+        if len(getattr(report, name)) > FIELD_MAX:
+            raise InputError(name, f"has {len(getattr(report, name))} characters; at most {FIELD_MAX} are read")
     fields = {
         "Modality": report.modality.value,
-        "Exam": _clean(report.exam),
-        "Indication": _clean(report.indication),
-        "Comparison": _clean(report.comparison),
+        "Exam": clean(report.exam),
+        "Indication": clean(report.indication),
+        "Comparison": clean(report.comparison),
         "Findings": findings,
     }
     return "\n".join(f"{name}: {value}" for name, value in fields.items() if value)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Takes chat control tokens out of a report's own text, so that it cannot end its own turn."""
     return _CHAT_TOKEN.sub(" ", text).strip()
 
 
@@ -57,6 +63,7 @@ class Extractor:
 
     def __init__(self) -> None:
         self._held = ""
+        self._labelled = False
         self._started = False
         self._ended = False
 
@@ -77,10 +84,13 @@ class Extractor:
 
     def _release(self, *, final: bool) -> str:
         if not self._started:
-            if not final and len(self._held) < _LABEL_SPAN:
-                return ""
-            label = _LABEL.match(self._held)
-            self._held = (self._held[label.end() :] if label else self._held).lstrip()
+            self._held = self._held.lstrip()
+            if not self._labelled:
+                if not final and len(self._held) < _LABEL_SPAN:
+                    return ""
+                label = _LABEL.match(self._held)
+                self._held = self._held[label.end() if label else 0 :].lstrip()
+                self._labelled = True
             self._started = bool(self._held)
         certain = self._held.rstrip() if final else self._held.rstrip().removesuffix("<").rstrip()
         self._held = self._held[len(certain) :]

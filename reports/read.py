@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from radimpress.reports.errors import InputError, ModalityError, NotFoundError
+from radimpress.reports.files import canonical
 from radimpress.reports.report import Modality, Report, parse_modality
 
 REQUIRED = ("findings", "impression", "modality")
@@ -49,13 +50,12 @@ def read_archive(paths: Sequence[Path]) -> Archive:
     clinic_columns: set[str] = set()
     ids: set[str] = set()
     for path in paths:
-        rows = list(_rows(path))
-        columns = {key for _, row in rows if isinstance(row, dict) for key in row}
+        columns, rows = _table(path)
         for column in REQUIRED:
-            if rows and column not in columns:
+            if columns is not None and column not in columns:
                 raise InputError(column, f"{path.name} has no such column")
-        clinic = "clinic" if "clinic" in columns or not rows else "source"
-        if rows and clinic not in columns:
+        clinic = "source" if columns is not None and "clinic" not in columns else "clinic"
+        if columns is not None and clinic not in columns:
             raise InputError("clinic", f"{path.name} has no such column, and no source column either")
         clinic_columns.add(clinic)
         for line, row in rows:
@@ -72,16 +72,19 @@ def read_archive(paths: Sequence[Path]) -> Archive:
     return Archive(tuple(reports), tuple(unreadable), " and ".join(sorted(clinic_columns)))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, object] | str]]:
-    """Yields (line, record), or (line, why not) for what cannot be read."""
+_Rows = list[tuple[int, dict[str, object] | str]]
+
+
+def _table(path: Path) -> tuple[Set[str] | None, _Rows]:
+    """The columns (None when there is no record to tell), and (line, record or why not) of each."""
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file")
     if path.suffix in {".jsonl", ".ndjson"}:
-        yield from _json_rows(path)
-    elif path.suffix == ".csv":
-        yield from _csv_rows(path)
-    else:
-        raise InputError("reports", f"{path.name}: only .jsonl, .ndjson and .csv are read")
+        rows = list(_json_rows(path))
+        return {key for _, row in rows if isinstance(row, dict) for key in row} or None, rows
+    if path.suffix == ".csv":
+        return _csv_table(path)
+    raise InputError("reports", f"{path.name}: only .jsonl, .ndjson and .csv are read")
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, object] | str]]:
@@ -91,19 +94,23 @@ def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, object] | str]]:
                 continue
             try:
                 row = json.loads(raw)
-            except ValueError:
+                # JSON can escape half a surrogate pair, which no text file can hold.
+                canonical(row)
+            except (ValueError, RecursionError):
                 yield line, "not JSON"
                 continue
             yield line, row if isinstance(row, dict) else "not a JSON object"
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, object] | str]]:
+def _csv_table(path: Path) -> tuple[Set[str], _Rows]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
+            rows: _Rows = []
             for row in reader:
                 whole = None not in row and None not in row.values()
-                yield reader.line_num, dict(row) if whole else "another number of fields than columns"
+                rows.append((reader.line_num, dict(row) if whole else "another number of fields than columns"))
+            return set(reader.fieldnames or ()), rows
     except UnicodeDecodeError:
         raise InputError("reports", f"{path.name} is not UTF-8") from None
     except csv.Error as error:

@@ -36,7 +36,8 @@ def split(reports: Sequence[Report], *, seed: int, train: float = 0.70, test: fl
 def groups(reports: Iterable[Report]) -> list[str]:
     """The group of each report: what shares a patient or findings, joined transitively.
 
-    A group is named by the smallest of its keys, so the name does not depend on the order.
+    A group is named by the smallest of its patients (of its findings, where no patient is named), so
+    that the name depends neither on the order nor on how many reports a patient has.
     """
     parent: dict[str, str] = {}
 
@@ -48,8 +49,8 @@ def groups(reports: Iterable[Report]) -> list[str]:
 
     keys = []
     for report in reports:
-        findings = f"findings/{_skeleton(report.findings)}"
-        patient = f"patient/{report.source}/{report.patient}" if report.patient else findings
+        findings = f"2/{_skeleton(report.findings)}"
+        patient = f"1/{report.source}/{report.patient}" if report.patient else findings
         first, second = sorted((root(patient), root(findings)))
         parent[second] = first
         keys.append(patient)

@@ -63,7 +63,7 @@ def synthesize(count: int, seed: int, flawed: float = FLAWED) -> Iterator[Report
         left -= 1
         report = _report(chance, number, patient, clinic)
         if chance.random() < flawed:
-            yield _spoil(report, good or report, chance)
+            yield _spoil(report, good, chance)
         else:
             yield report
             good = report
@@ -136,15 +136,16 @@ def _capital(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _spoil(report: Report, earlier: Report, chance: random.Random) -> Report:
+def _spoil(report: Report, earlier: Report | None, chance: random.Random) -> Report:
     """The same report with one flaw."""
     flaw = chance.choices(_FLAWS, (3, 2, 2, 3, 4, 2, 0.3))[0]
-    if flaw == "duplicate":
+    if flaw == "duplicate" and earlier is not None:
         return replace(earlier, id=report.id)
     changes: dict[str, dict[str, object]] = {
         "no clinic": {"clinic": ""},
         "no modality": {"modality": Modality.UNSPECIFIED},
         "no impression": {"impression": ""},
+        "duplicate": {"impression": ""},
         "short impression": {"impression": chance.choice(("Normal.", "See above.", "As above."))},
         "short findings": {"findings": report.findings[:80].rsplit(" ", 1)[0] + "."},
         "endless": {"impression": " ".join([report.impression] * (1001 // max(1, len(report.impression)) + 1))},

@@ -4,7 +4,7 @@
     adapter_config.json         peft's configuration
     manifest.json               digests of both, of base, data, clusters and prompt; loss history
 
-A bundle is written to a side folder, the manifest last, and renamed; it is named by its weights'
+A bundle is written to a side folder, the manifest last, and renamed; it is named by its manifest's
 digest and never changes.
 """
 
@@ -74,7 +74,10 @@ class AdapterBundle:
             BundleError: it asks for more than an adapter may.
         """
         data = self._read(CONFIG)
-        config: dict[str, Any] = json.loads(data)
+        try:
+            config: dict[str, Any] = json.loads(data)
+        except (ValueError, RecursionError):
+            raise BundleError(f"{self.name}: {CONFIG} is not JSON") from None
         problem = _config_problem(config, self.rank)
         if problem:
             raise BundleError(f"{self.name}: {CONFIG}: {problem}")
@@ -97,6 +100,9 @@ class AdapterBundle:
             raise BundleError(f"{self.name}: {WEIGHTS} is not safetensors") from error
         if not tensors:
             raise BundleError(f"{self.name}: {WEIGHTS} holds no tensor")
+        foreign = sorted(key for key, tensor in tensors.items() if _rank(key, tensor) != self.rank)
+        if foreign:
+            raise BundleError(f"{self.name}: {foreign[0]} is no LoRA matrix of rank {self.rank}")
         if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
             raise BundleError(f"{self.name}: {WEIGHTS} holds values that are not finite")
         if not any(bool(tensor.any()) for key, tensor in tensors.items() if ".lora_B." in key):
@@ -146,7 +152,7 @@ def open_bundle(path: Path) -> AdapterBundle:
 
 
 def write_bundle(side: Path, into: Path, manifest: dict[str, Any]) -> AdapterBundle:
-    """Turns the folder `side`, as peft saved it, into the bundle `into/<name>/<digest>`.
+    """Turns the folder `side`, as peft saved it, into the bundle `into/<name>/<manifest's digest>`.
 
     `manifest` gives everything but the format and the files' digests.
     """
@@ -155,7 +161,11 @@ def write_bundle(side: Path, into: Path, manifest: dict[str, Any]) -> AdapterBun
             extra.unlink()
     digests = {name: sha256_file(side / name) for name in (WEIGHTS, CONFIG)}
     write_json(side / MANIFEST, {"format": _FORMAT, "files": digests, **manifest})
-    target = into / str(manifest["name"]) / digests[WEIGHTS][:16]
+    target = into / str(manifest["name"]) / sha256_file(side / MANIFEST)[:16]
+    # No report text is in a bundle: whoever serves may read it, whoever fitted it.
+    for name in (WEIGHTS, CONFIG, MANIFEST):
+        (side / name).chmod(0o644)
+    side.chmod(0o755)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         shutil.rmtree(side)
@@ -168,6 +178,13 @@ def side_folder(into: Path) -> Path:
     """A new folder beside the bundles, on the same file system."""
     into.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(dir=into, prefix=".side-"))
+
+
+def _rank(key: str, tensor: Any) -> int:
+    """The rank that a tensor's name and shape tell; 0 when it is no LoRA matrix."""
+    if tensor.ndim != 2 or not key.endswith(".weight"):
+        return 0
+    return int(tensor.shape[0] if ".lora_A." in key else tensor.shape[1] if ".lora_B." in key else 0)
 
 
 def _manifest_problem(manifest: Any) -> str | None:
@@ -193,7 +210,7 @@ def _config_problem(config: Any, rank: int) -> str | None:
         return "is not a LoRA configuration"
     if config.get("r") != rank:
         return f"r is {config.get('r')}, the manifest says {rank}"
-    if config.get("bias", "none") != "none" or config.get("modules_to_save"):
+    if config.get("bias", "none") != "none" or config.get("modules_to_save") or config.get("lora_bias"):
         return "an adapter may not carry biases or whole modules"
     if config.get("rank_pattern") or config.get("alpha_pattern"):
         return "rank and alpha patterns are not supported"

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from radimpress.reports.prompt import render
+from radimpress.reports.prompt import FINDINGS_MAX, clean, render
 from radimpress.reports.report import Report
 from radimpress.trainer.load import LoadedBase
 
@@ -38,8 +38,11 @@ def encode(reports: Iterable[Report], loaded: LoadedBase, max_tokens: int) -> Ex
     """Encodes each report as prompt, impression and end of turn."""
     rows, too_long = [], []
     for report in reports:
+        if len(report.findings) > FINDINGS_MAX:
+            too_long.append(report.id)
+            continue
         prompt = loaded.prompt_ids(render(report))
-        answer = loaded.tokenizer(report.impression + loaded.base.end, add_special_tokens=False)["input_ids"]
+        answer = loaded.tokenizer(clean(report.impression) + loaded.base.end, add_special_tokens=False)["input_ids"]
         if len(prompt) + len(answer) > max_tokens:
             too_long.append(report.id)
             continue

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from transformers.trainer_utils import set_seed
 from radimpress.reports.errors import BundleError, ConfigError, InputError, NotFoundError
 from radimpress.reports.files import digest_of
 from radimpress.reports.progress import Track, silent
-from radimpress.reports.prompt import PROMPT_VERSION, render
+from radimpress.reports.prompt import PROMPT_VERSION
 from radimpress.reports.report import Report
 from radimpress.trainer.bases import BaseModel, base_digest
 from radimpress.trainer.bundle import AdapterBundle, check_targets, open_bundle, side_folder, write_bundle
@@ -105,7 +106,7 @@ def _key(
     clusters: str,
 ) -> str:
     """Digest over everything that a fit depends on."""
-    reports = [[render(report), report.impression] for report in (*planned.reports, *validation)]
+    reports = [asdict(report) for report in (*planned.reports, *validation)]
     asked = [planned.name, settings.model_dump(), start.digest if start else None]
     return digest_of([reports, asked, base, clusters, PROMPT_VERSION])
 
@@ -156,7 +157,7 @@ def _train(
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=math.ceil(settings.warmup * steps),
+        warmup_steps=int(settings.warmup * steps),
         logging_steps=1,
         eval_strategy="no",
         save_strategy="no",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-_LENGTH = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(?:x\s*(\d+(?:\.\d+)?)\s*)?(?:x\s*(\d+(?:\.\d+)?)\s*)?-?(mm|cm)\b", re.IGNORECASE
-)
+_NUMBER = r"\d*\.?\d+"
+_BY = r"[x×]\s*"
+_LENGTH = re.compile(rf"({_NUMBER})\s*(?:{_BY}({_NUMBER})\s*)?(?:{_BY}({_NUMBER})\s*)?-?(mm|cm)\b", re.IGNORECASE)
 
 
 def check(findings: str, impression: str) -> str | None:

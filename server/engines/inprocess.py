@@ -19,7 +19,14 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, set_peft_model_state_dict
 
-from radimpress.reports.errors import BundleError, DeadlineError, EngineError, OverloadError, RadimpressError
+from radimpress.reports.errors import (
+    BundleError,
+    DeadlineError,
+    EngineError,
+    InputError,
+    OverloadError,
+    RadimpressError,
+)
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.decode import Row, decode
 from radimpress.trainer.bundle import AdapterBundle, check_targets
@@ -63,6 +70,7 @@ class InProcessEngine:
         self._loaded = loaded
         self._model: Any = loaded.model
         self._stop = loaded.stop_ids()
+        self._context = int(loaded.model.config.max_position_embeddings)
         self._batch = batch
         self._waiting = waiting
         self._resident = resident
@@ -76,6 +84,11 @@ class InProcessEngine:
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """See `radimpress.server.engines.Engine.generate`."""
         row = Row(self._loaded.prompt_ids(prompt), limits.max_tokens, [])
+        if len(row.prompt) + limits.max_tokens > self._context:
+            raise InputError(
+                "findings",
+                f"make {len(row.prompt)} tokens; {self._context - limits.max_tokens} fit into the base model",
+            )
         job = _Job(row, adapter, limits, asyncio.get_running_loop())
         with self._wake:
             if self._closed:

@@ -46,7 +46,7 @@ def test_an_unknown_clinic_has_no_cluster() -> None:
 
 def test_the_digest_is_over_who_belongs_where_and_nothing_else() -> None:
     assert replace(CLUSTERS, stability=0.1, why="", points=()).digest == CLUSTERS.digest
-    assert replace(CLUSTERS, clinics=dict(reversed(CLUSTERS.clinics.items()))).digest == CLUSTERS.digest
+    assert replace(CLUSTERS, clinics=dict(reversed(list(CLUSTERS.clinics.items())))).digest == CLUSTERS.digest
     assert replace(CLUSTERS, clinics={**CLUSTERS.clinics, "elm": "list"}).digest != CLUSTERS.digest
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -68,7 +69,7 @@ def test_findings_of_exactly_the_most_are_read() -> None:
 @pytest.mark.parametrize("field", ["findings", "exam", "indication", "comparison"])
 @pytest.mark.parametrize("token", ["<|end|>", "<|im_end|>", "<|im_start|>", "<|assistant|>", "<|endoftext|>"])
 def test_chat_tokens_in_a_report_cannot_reach_the_prompt(field: str, token: str) -> None:
-    report = Report(id="1", **{"findings": "Lungs clear.", field: f"before {token} after"})
+    report = replace(Report(id="1", findings="Clear."), **{field: f"before {token} after"})  # type: ignore[arg-type]
     assert "<|" not in render(report)
     assert "before" in render(report)
     assert "after" in render(report)

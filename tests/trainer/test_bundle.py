@@ -62,9 +62,9 @@ def test_a_whole_bundle_is_verified(bundle: AdapterBundle) -> None:
     assert (bundle.name, bundle.base_name, bundle.base_digest, bundle.rank) == ("unified", "tiny", BASE, 2)
 
 
-def test_a_bundle_is_named_by_its_weights(bundle: AdapterBundle) -> None:
+def test_a_bundle_is_named_by_its_manifest(bundle: AdapterBundle) -> None:
     assert bundle.digest == hashlib.sha256((bundle.path / WEIGHTS).read_bytes()).hexdigest()
-    assert bundle.path.name == bundle.digest[:16]
+    assert bundle.path.name == hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest()[:16]
     assert bundle.path.parent.name == "unified"
 
 
@@ -220,12 +220,6 @@ def test_a_manifest_that_is_none_is_refused(bundle: AdapterBundle, data: bytes) 
     (bundle.path / MANIFEST).write_bytes(data)
     with pytest.raises(BundleError):
         open_bundle(bundle.path)
-
-
-def test_the_same_weights_fitted_from_other_inputs_are_known_by_their_own_manifest(tmp_path: Path) -> None:
-    first = _write(tmp_path, manifest={"key": "first"})
-    again = _write(tmp_path, manifest={"key": "second"})
-    assert (again.digest, again.manifest["key"]) == (first.digest, "second")
 
 
 def test_the_same_bundle_written_twice_is_one(tmp_path: Path) -> None:

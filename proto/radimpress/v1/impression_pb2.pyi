@@ -272,7 +272,7 @@ class ReportInput(_message.Message):
     judged over all clinics of the modality, and the reason says so.
     """
     exam: _builtins.str
-    """The examination's name. Optional."""
+    """The examination's name. Optional; at most 2,000 characters, as are the two that follow."""
     indication: _builtins.str
     """Why the examination was asked for. Optional."""
     comparison: _builtins.str

@@ -1,0 +1,185 @@
+"""What the tests of the server share: real tiny adapters, certificates, and a server on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from radimpress.clustering.cell import Cell
+from radimpress.clustering.clusters import Clusters
+from radimpress.eval.bootstrap import Estimate
+from radimpress.eval.certificate import Certificate
+from radimpress.eval.gate import Outcome, Rule, Verdict
+from radimpress.reports.prompt import PROMPT_VERSION
+from radimpress.reports.report import Modality
+from radimpress.server.engines import Engine
+from radimpress.server.engines.fake import FakeEngine
+from radimpress.server.registry import Registry
+from radimpress.server.routes import AdapterVersion
+from radimpress.server.serve import serving
+from radimpress.server.settings import ServerSettings
+from radimpress.trainer.bases import base_digest
+from radimpress.trainer.bundle import WEIGHTS, AdapterBundle, side_folder, write_bundle
+from tests.conftest import TINY
+
+FAKE_BASE = "0" * 64
+FINDINGS = "The left knee is intact. No fracture is seen."
+CLINICS = {"alder": "list", "birch": "list", "elm": "telegraphic"}
+CT_LIST = Cell(Modality.CT, "list")
+CT_TELEGRAPHIC = Cell(Modality.CT, "telegraphic")
+CT_ANY = Cell(Modality.CT, "any")
+MR_LIST = Cell(Modality.MR, "list")
+
+
+def clusters(clinics: Mapping[str, str] = CLINICS) -> Clusters:
+    """Clusters of these clinics; nothing else in them matters to a server."""
+    return Clusters(
+        clinics=dict(clinics), profiles={}, silhouettes={}, stability=1.0, embedder="none", data="0" * 64, why="made up"
+    )
+
+
+def make_bundle(
+    folder: Path,
+    into: Path,
+    *,
+    name: str = "unified",
+    seed: int = 1,
+    strength: float = 0.5,
+    base: str = "",
+    config: Mapping[str, Any] | None = None,
+    manifest: Mapping[str, Any] | None = None,
+) -> AdapterBundle:
+    """A real LoRA adapter of the tiny base, with random weights that change what it writes.
+
+    `base` is the base digest that the manifest states; `config` changes adapter_config.json after peft
+    wrote it.
+    """
+    torch.manual_seed(seed)
+    wanted = LoraConfig(r=2, lora_alpha=4, target_modules=list(TINY.targets), task_type="CAUSAL_LM")
+    model: Any = get_peft_model(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), wanted)
+    with torch.no_grad():
+        for key, tensor in model.named_parameters():
+            if "lora_B" in key:
+                tensor.normal_(std=strength)
+    side = side_folder(into)
+    model.save_pretrained(side)
+    written = json.loads((side / "adapter_config.json").read_text("utf-8"))
+    written["target_modules"] = sorted(written["target_modules"])
+    (side / "adapter_config.json").write_text(json.dumps({**written, **(config or {})}), "utf-8")
+    head = {
+        "name": name,
+        "base": {"name": TINY.name, "digest": base or base_digest(folder)},
+        "rank": 2,
+        "prompt_version": PROMPT_VERSION,
+        "clusters": clusters().digest,
+    }
+    return write_bundle(side, into, {**head, **(manifest or {})})
+
+
+def change_byte(path: Path, at: int = -1) -> None:
+    """Changes one byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def certificate(
+    adapter: AdapterVersion,
+    *cells: Cell,
+    outcome: Outcome = Outcome.PASS,
+    incumbent: AdapterVersion | None = None,
+    clusters_digest: str = "",
+    base_digest: str = "",
+    prompt_version: str = PROMPT_VERSION,
+) -> bytes:
+    """A gate's certificate that says the same of each of these slices."""
+
+    def verdict(cell: Cell | None) -> Verdict:
+        name, digest = (incumbent.name, incumbent.digest) if incumbent else ("base", "")
+        return Verdict(cell, outcome, "as told", name, digest, 40, Estimate(0.1, 0.05, 0.15, 40))
+
+    made = Certificate(
+        adapter.name,
+        adapter.digest,
+        base_digest or adapter.base_digest,
+        clusters_digest or clusters().digest,
+        "d" * 64,
+        prompt_version,
+        Rule(),
+        tuple(verdict(cell) for cell in cells),
+        verdict(None),
+    )
+    return made.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place that serves: its folder, its registry, and two different bundles for the fake base."""
+
+    root: Path
+    registry: Registry
+    first: AdapterBundle
+    second: AdapterBundle
+
+    @property
+    def bundles(self) -> Path:
+        """The bundle folder."""
+        return self.root / "bundles"
+
+    @property
+    def url(self) -> str:
+        """The registry's URL."""
+        return f"sqlite:///{self.root / 'registry.db'}"
+
+    def path(self, bundle: AdapterBundle) -> str:
+        """A bundle's path as it is registered."""
+        return bundle.path.relative_to(self.bundles).as_posix()
+
+    def promote(self, bundle: AdapterBundle, *cells: Cell) -> AdapterVersion:
+        """Registers a bundle and gives it these slices."""
+        adapter = self.registry.register(self.path(bundle))
+        self.registry.promote(adapter, certificate(adapter, *cells))
+        return adapter
+
+    @contextmanager
+    def serving(self, engine: Engine | None = None, **given: Any) -> Iterator[str]:
+        """Serves on a free port of loopback; gives the address."""
+        settings = ServerSettings(**{"listen": "127.0.0.1:0", "engine": "fake", "drain_seconds": 1.0, **given})
+        with serving(settings, engine or FakeEngine(FAKE_BASE), self.registry) as address:
+            yield address
+
+
+@pytest.fixture(scope="session")
+def fake_bundles(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two bundles, "unified" and "cluster-list", that state the fake engine's base."""
+    into = tmp_path_factory.mktemp("fake-bundles")
+    make_bundle(tiny_folder, into, name="unified", seed=1, base=FAKE_BASE)
+    make_bundle(tiny_folder, into, name="cluster-list", seed=2, base=FAKE_BASE)
+    return into
+
+
+@pytest.fixture
+def site(tmp_path: Path, fake_bundles: Path) -> Iterator[Site]:
+    """A registry with adopted clusters, and bundles of its own to spoil."""
+    import shutil
+
+    from radimpress.trainer.bundle import open_bundle
+
+    shutil.copytree(fake_bundles, tmp_path / "bundles")
+    first, second = (
+        open_bundle(next((tmp_path / "bundles" / name).glob(f"*/{WEIGHTS}")).parent)
+        for name in ("unified", "cluster-list")
+    )
+    registry = Registry(f"sqlite:///{tmp_path / 'registry.db'}", tmp_path / "bundles")
+    registry.adopt(clusters())
+    yield Site(tmp_path, registry, first, second)
+    registry.close()

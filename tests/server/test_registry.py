@@ -1,0 +1,419 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from radimpress.eval.certificate import certificate_digest
+from radimpress.eval.gate import Outcome
+from radimpress.reports.errors import (
+    BundleError,
+    ConflictError,
+    DigestError,
+    GateError,
+    InputError,
+    NotFoundError,
+    RadimpressError,
+)
+from radimpress.server import registry as registries
+from radimpress.server.registry import Registry
+from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS
+from tests.server.conftest import (
+    CLINICS,
+    CT_ANY,
+    CT_LIST,
+    CT_TELEGRAPHIC,
+    FAKE_BASE,
+    MR_LIST,
+    Site,
+    certificate,
+    change_byte,
+    clusters,
+    make_bundle,
+)
+
+
+def _same_routes(site: Site, number: int, other: int) -> bool:
+    one, two = site.registry.table(number), site.registry.table(other)
+    return (one.entries, one.clinics, one.clusters_digest) == (two.entries, two.clinics, two.clusters_digest)
+
+
+def test_without_clusters_there_is_no_route_table(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="adopt clusters first"):
+        Registry(f"sqlite:///{tmp_path / 'r.db'}", tmp_path).table()
+
+
+def test_adopting_makes_the_first_table_and_sends_everything_to_base(site: Site) -> None:
+    table = site.registry.table()
+    assert (table.number, table.entries, table.clinics) == (1, {}, CLINICS)
+    assert table.clusters_digest == clusters().digest
+
+
+def test_adopting_the_same_clusters_again_changes_nothing(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    assert site.registry.adopt(clusters()).number == 2
+    assert site.registry.table().entries
+
+
+def test_adopting_other_clusters_sends_everything_to_base(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    table = site.registry.adopt(clusters({"alder": "telegraphic"}))
+    assert (table.number, table.entries, table.clinics) == (3, {}, {"alder": "telegraphic"})
+
+
+def test_a_registered_adapter_is_what_its_files_are(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    assert (adapter.name, adapter.version, adapter.rank) == ("unified", 1, 2)
+    assert adapter.digest == hashlib.sha256((site.first.path / WEIGHTS).read_bytes()).hexdigest()
+    assert adapter.manifest_digest == hashlib.sha256((site.first.path / MANIFEST).read_bytes()).hexdigest()
+    assert (adapter.base_name, adapter.base_digest) == ("tiny-phi3", FAKE_BASE)
+    assert adapter.path == site.path(site.first)
+
+
+def test_registering_the_same_weights_again_keeps_their_version(site: Site) -> None:
+    first = site.registry.register(site.path(site.first))
+    assert site.registry.register(site.path(site.first)) == first
+    assert len(site.registry.adapters()) == 1
+
+
+def test_other_weights_of_the_same_name_get_the_next_version(site: Site, tiny_folder: Path) -> None:
+    site.registry.register(site.path(site.first))
+    other = make_bundle(tiny_folder, site.bundles, seed=9, base=FAKE_BASE)
+    assert str(site.registry.register(site.path(other))) == "unified@2"
+    assert site.registry.adapter("unified").digest == other.digest
+    assert site.registry.adapter("unified", 1).digest == site.first.digest
+
+
+def test_versions_are_counted_by_name(site: Site) -> None:
+    made = [site.registry.register(site.path(bundle)) for bundle in (site.first, site.second)]
+    assert [str(adapter) for adapter in made] == ["unified@1", "cluster-list@1"]
+
+
+@pytest.mark.parametrize(
+    "path", ["", ".", "..", "../x", "unified/../..", "unified/../../x", "/etc", "/", "../bundles", "unified/.."]
+)
+def test_a_path_that_is_not_inside_the_bundle_folder_is_refused(site: Site, path: str) -> None:
+    with pytest.raises(InputError, match="path: .* is not inside the bundle folder"):
+        site.registry.register(path)
+
+
+def test_a_link_out_of_the_bundle_folder_is_refused(site: Site) -> None:
+    outside = site.root / "outside"
+    site.first.path.rename(outside)
+    (site.bundles / "link").symlink_to(outside)
+    with pytest.raises(InputError):
+        site.registry.register("link")
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
+def test_a_path_that_no_file_can_have_is_refused(site: Site, path: str) -> None:
+    with pytest.raises((InputError, NotFoundError)):
+        site.registry.register(path)
+
+
+@pytest.mark.parametrize("path", ["nothing", "unified"])
+def test_a_folder_that_is_no_bundle_is_not_found(site: Site, path: str) -> None:
+    with pytest.raises(NotFoundError):
+        site.registry.register(path)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, CONFIG])
+def test_a_bundle_with_a_changed_file_is_not_registered(site: Site, file: str) -> None:
+    change_byte(site.first.path / file)
+    with pytest.raises(DigestError):
+        site.registry.register(site.path(site.first))
+    assert not site.registry.adapters()
+
+
+def test_an_adapter_that_nobody_registered_is_not_found(site: Site) -> None:
+    site.registry.register(site.path(site.first))
+    for name, version in (("nobody", 0), ("unified", 2), ("unified", -1), ("", 0)):
+        with pytest.raises(NotFoundError):
+            site.registry.adapter(name, version)
+
+
+def test_a_registered_bundle_is_found_again(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    assert site.registry.bundle(adapter) == site.first
+
+
+def test_a_changed_manifest_is_refused(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    manifest = {**site.first.manifest, "note": "later"}
+    (site.first.path / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BundleError, match="not the one that was registered"):
+        site.registry.bundle(adapter)
+
+
+def test_a_bundle_in_the_place_of_another_is_refused(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    site.first.path.rename(site.root / "away")
+    site.second.path.rename(site.first.path)
+    with pytest.raises(BundleError):
+        site.registry.bundle(adapter)
+
+
+def test_a_bundle_that_is_gone_is_an_error(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    site.first.path.rename(site.root / "away")
+    with pytest.raises(RadimpressError):
+        site.registry.bundle(adapter)
+
+
+def test_an_adapter_gets_the_slices_that_its_certificate_passes_and_no_other(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    given = certificate(adapter, CT_LIST, CT_ANY)
+    table = site.registry.promote(adapter, given)
+    assert table.number == 2
+    assert {cell: entry.adapter for cell, entry in table.entries.items()} == {CT_LIST: adapter, CT_ANY: adapter}
+    assert {entry.certificate_digest for entry in table.entries.values()} == {certificate_digest(given)}
+    assert table.cause == "promote unified@1"
+
+
+def test_what_was_promoted_stays_when_another_gets_other_slices(site: Site) -> None:
+    first, second = site.promote(site.first, CT_LIST), site.promote(site.second, MR_LIST)
+    entries = site.registry.table().entries
+    assert {cell: entry.adapter for cell, entry in entries.items()} == {CT_LIST: first, MR_LIST: second}
+
+
+def test_an_earlier_table_is_as_it_was(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    before = site.registry.table(2)
+    site.promote(site.second, MR_LIST)
+    assert Registry(site.url, site.bundles).table(2) == before
+
+
+def test_an_adapter_judged_against_the_incumbent_takes_its_slice(site: Site) -> None:
+    first = site.promote(site.first, CT_LIST)
+    second = site.registry.register(site.path(site.second))
+    table = site.registry.promote(second, certificate(second, CT_LIST, incumbent=first))
+    assert table.entries[CT_LIST].adapter == second
+
+
+def test_an_adapter_judged_against_base_does_not_take_an_incumbents_slice(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    second = site.registry.register(site.path(site.second))
+    with pytest.raises(GateError, match="judged against base, which does not serve it now"):
+        site.registry.promote(second, certificate(second, CT_LIST, MR_LIST))
+
+
+def test_an_adapter_judged_against_one_that_left_is_refused(site: Site) -> None:
+    first = site.promote(site.first, CT_LIST)
+    second = site.registry.register(site.path(site.second))
+    site.registry.rollback()
+    with pytest.raises(GateError, match="judged against unified"):
+        site.registry.promote(second, certificate(second, CT_LIST, incumbent=first))
+
+
+def test_promoting_with_the_same_certificate_again_is_allowed(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    given = certificate(adapter, CT_LIST)
+    site.registry.promote(adapter, given)
+    assert site.registry.promote(adapter, given).number == 3
+    assert _same_routes(site, 2, 3)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REGRESSION, Outcome.INSUFFICIENT])
+def test_a_certificate_that_passes_nothing_is_refused(site: Site, outcome: Outcome) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    with pytest.raises(GateError, match="passes unified@1 in no slice"):
+        site.registry.promote(adapter, certificate(adapter, CT_LIST, outcome=outcome))
+
+
+def test_a_certificate_that_passes_only_everything_together_is_refused(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    with pytest.raises(GateError):
+        site.registry.promote(adapter, certificate(adapter))
+
+
+@pytest.mark.parametrize(
+    ("what", "given"),
+    [
+        ("clusters", {"clusters_digest": "e" * 64}),
+        ("base", {"base_digest": "e" * 64}),
+        ("prompt", {"prompt_version": "0"}),
+    ],
+)
+def test_a_certificate_about_something_else_is_refused(site: Site, what: str, given: dict[str, Any]) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    with pytest.raises(GateError, match=f"judged another {what}"):
+        site.registry.promote(adapter, certificate(adapter, CT_LIST, **given))
+
+
+def test_a_certificate_of_another_adapter_is_refused(site: Site) -> None:
+    first, second = (site.registry.register(site.path(bundle)) for bundle in (site.first, site.second))
+    with pytest.raises(GateError, match="judged another adapter"):
+        site.registry.promote(first, certificate(second, CT_LIST))
+
+
+@pytest.mark.parametrize("at", [0, 10, -1])
+def test_a_certificate_with_a_changed_byte_is_refused(site: Site, at: int) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    data = bytearray(certificate(adapter, CT_LIST))
+    data[at] ^= 1
+    with pytest.raises((InputError, GateError)):
+        site.registry.promote(adapter, bytes(data))
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff", b"not json", b"[" * 200_000])
+def test_a_certificate_that_is_none_is_refused(site: Site, data: bytes) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    with pytest.raises(InputError, match="certificate"):
+        site.registry.promote(adapter, data)
+
+
+def test_a_certificate_written_otherwise_is_refused(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    spaced = json.dumps(json.loads(certificate(adapter, CT_LIST))).encode()
+    with pytest.raises(InputError, match="canonical"):
+        site.registry.promote(adapter, spaced)
+
+
+def test_what_is_refused_changes_nothing(site: Site) -> None:
+    adapter = site.promote(site.first, CT_LIST)
+    for given in (b"{}", certificate(adapter, MR_LIST, prompt_version="0"), certificate(adapter)):
+        with pytest.raises(RadimpressError):
+            site.registry.promote(adapter, given)
+    assert site.registry.table().number == 2
+
+
+def test_a_table_that_is_no_longer_current_is_a_conflict(site: Site) -> None:
+    adapter = site.promote(site.first, CT_LIST)
+    with pytest.raises(ConflictError, match="is 2, not 1"):
+        site.registry.promote(adapter, certificate(adapter, MR_LIST), expected=1)
+    with pytest.raises(ConflictError, match="is 2, not 1"):
+        site.registry.rollback(1, expected=1)
+    assert site.registry.promote(adapter, certificate(adapter, MR_LIST), expected=2).number == 3
+
+
+def test_going_back_copies_the_table_before(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    site.promote(site.second, MR_LIST)
+    table = site.registry.rollback()
+    assert (table.number, table.cause) == (4, "rollback to table 2")
+    assert _same_routes(site, 4, 2)
+
+
+def test_going_back_reaches_any_table(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    site.promote(site.second, MR_LIST)
+    site.registry.rollback(1)
+    assert _same_routes(site, 4, 1)
+    site.registry.rollback(3)
+    assert _same_routes(site, 5, 3)
+
+
+def test_going_back_over_other_clusters_brings_the_old_ones_back(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    site.registry.adopt(clusters({"alder": "telegraphic"}))
+    assert site.registry.rollback().clinics == CLINICS
+    assert _same_routes(site, 4, 2)
+
+
+def test_before_the_first_table_there_is_nothing(site: Site) -> None:
+    with pytest.raises(GateError, match="is the first"):
+        site.registry.rollback()
+
+
+@pytest.mark.parametrize("number", [2, 99, -1])
+def test_a_table_that_was_never_made_is_not_found(site: Site, number: int) -> None:
+    with pytest.raises(NotFoundError):
+        site.registry.table(number)
+    with pytest.raises(NotFoundError):
+        site.registry.rollback(number)
+
+
+def test_tables_and_adapters_come_newest_first_and_in_pages(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    site.promote(site.second, MR_LIST)
+    assert [table.number for table in site.registry.tables()] == [3, 2, 1]
+    assert [table.number for table in site.registry.tables(1, 1)] == [2]
+    assert site.registry.tables(3) == []
+    assert [adapter.name for adapter in site.registry.adapters()] == ["cluster-list", "unified"]
+    assert [adapter.name for adapter in site.registry.adapters(1, 1)] == ["unified"]
+
+
+def test_another_process_sees_what_was_promoted(site: Site) -> None:
+    other = Registry(site.url, site.bundles)
+    assert other.table().number == 1
+    site.promote(site.first, CT_LIST)
+    assert other.table() == site.registry.table()
+    other.close()
+
+
+def test_clusters_changed_in_the_database_are_noticed(site: Site) -> None:
+    import sqlite3
+
+    with sqlite3.connect(site.root / "registry.db") as connection:
+        connection.execute("""UPDATE clusters SET clinics = '{"alder":"telegraphic"}'""")
+    connection.close()
+    with pytest.raises(BundleError, match="were changed in the registry"):
+        Registry(site.url, site.bundles).table()
+
+
+def _at_once(monkeypatch: pytest.MonkeyPatch, *works: Callable[[], object]) -> list[object]:
+    """Runs works on threads that wait for each other where they have read and not yet written."""
+    meeting = threading.Barrier(len(works))
+    real = registries._now
+
+    def now() -> str:
+        try:
+            meeting.wait(2)
+        except threading.BrokenBarrierError:
+            pass
+        return real()
+
+    monkeypatch.setattr(registries, "_now", now)
+    given: list[object] = [None] * len(works)
+
+    def run(at: int, work: Callable[[], object]) -> None:
+        try:
+            given[at] = work()
+        except Exception as error:
+            given[at] = error
+
+    threads = [threading.Thread(target=run, args=(at, work)) for at, work in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return given
+
+
+def test_of_two_that_go_back_at_once_one_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.promote(site.first, CT_LIST)
+    given = _at_once(monkeypatch, site.registry.rollback, Registry(site.url, site.bundles).rollback)
+    kinds = sorted(type(one).__name__ for one in given)
+    assert kinds == ["ConflictError", "RouteTable"]
+    assert site.registry.table().number == 3
+
+
+def test_of_two_that_promote_at_once_one_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (site.registry.register(site.path(bundle)) for bundle in (site.first, site.second))
+    other = Registry(site.url, site.bundles)
+    given = _at_once(
+        monkeypatch,
+        lambda: site.registry.promote(first, certificate(first, CT_LIST)),
+        lambda: other.promote(second, certificate(second, CT_TELEGRAPHIC)),
+    )
+    assert sorted(type(one).__name__ for one in given) == ["ConflictError", "RouteTable"]
+    assert len(site.registry.table().entries) == 1
+
+
+def test_two_registered_at_once_never_share_a_version(
+    site: Site, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_bundle(tiny_folder, site.bundles, seed=9, base=FAKE_BASE)
+    elsewhere = Registry(site.url, site.bundles)
+    _at_once(
+        monkeypatch,
+        lambda: site.registry.register(site.path(site.first)),
+        lambda: elsewhere.register(site.path(other)),
+    )
+    versions = [adapter.version for adapter in site.registry.adapters()]
+    assert len(versions) == len(set(versions))
