@@ -33,23 +33,34 @@ class Case:
     weight: float
 
 
-def choose_cases(reports: Sequence[Report], clusters: Clusters, *, per_cell: int, seed: int) -> tuple[Case, ...]:
-    """At most `per_cell` cases of each slice, seeded; 0 takes all.
+def choose_cases(reports: Sequence[Report], clusters: Clusters, *, limit: int, seed: int) -> tuple[Case, ...]:
+    """At most `limit` cases, seeded; 0 takes all.
+
+    Slices give one case each in turn, so that a rare slice is judged on all it has before a common one
+    on more than that.
 
     Raises:
         InputError: there is none.
     """
+    if not reports:
+        raise InputError("test", "holds no report to judge on")
     shelves: dict[Cell, list[tuple[Report, str]]] = defaultdict(list)
     for report, group in zip(reports, groups(reports), strict=True):
         shelves[Cell(report.modality, clusters.of(report.clinic) or ANY)].append((report, group))
     chance = random.Random(seed)
-    cases = []
-    for cell, shelf in sorted(shelves.items()):
-        taken = shelf if per_cell == 0 else chance.sample(shelf, min(per_cell, len(shelf)))
-        cases += [Case(report, cell, group, len(shelf) / len(taken)) for report, group in taken]
-    if not cases:
-        raise InputError("test", "holds no report to judge on")
-    return tuple(cases)
+    for _, shelf in sorted(shelves.items()):
+        chance.shuffle(shelf)
+    depth = 0
+    while limit == 0 or sum(min(len(shelf), depth + 1) for shelf in shelves.values()) <= limit:
+        depth += 1
+        if depth >= max(len(shelf) for shelf in shelves.values()):
+            break
+    depth = max(1, depth)
+    return tuple(
+        Case(report, cell, group, len(shelf) / min(len(shelf), depth))
+        for cell, shelf in sorted(shelves.items())
+        for report, group in shelf[:depth]
+    )
 
 
 def cases_digest(cases: Sequence[Case]) -> str:

@@ -36,7 +36,7 @@ def render(report: Report) -> str:
         raise FindingsError("findings", "is empty")
     if len(report.findings) > FINDINGS_MAX:
         raise FindingsError("findings", f"has {len(report.findings)} characters; at most {FINDINGS_MAX} are read")
-    for name in ("exam", "indication", "comparison"):
+    for name in ("clinic", "exam", "indication", "comparison"):
         if len(getattr(report, name)) > FIELD_MAX:
             raise InputError(name, f"has {len(getattr(report, name))} characters; at most {FIELD_MAX} are read")
     fields = {

@@ -20,14 +20,15 @@ _PAGE_MAX = 500
 class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
     """Thin over `Registry`; every rule is there."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, base_digest: str) -> None:
         self._registry = registry
+        self._base_digest = base_digest
 
     async def RegisterAdapter(  # noqa: N802
         self, request: adapter_pb2.RegisterAdapterRequest, context: Any
     ) -> adapter_pb2.RegisterAdapterResponse:
         """See adapter.proto."""
-        made = await _ask(context, lambda: self._registry.register(request.path))
+        made = await _ask(context, lambda: self._registry.register(request.path, self._base_digest))
         return adapter_pb2.RegisterAdapterResponse(adapter=adapter_message(made))
 
     async def GetAdapter(  # noqa: N802

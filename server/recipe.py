@@ -39,7 +39,7 @@ class EvalRecipe(_Section):
     """How adapters are evaluated."""
 
     seed: int = 0
-    per_cell: int = Field(default=0, ge=0, description="cases a slice at most; 0 takes all")
+    cases: int = Field(default=0, ge=0, description="held-out cases at most, slices in turn; 0 takes all")
     max_tokens: int = Field(default=256, ge=1, description="of an impression")
 
 

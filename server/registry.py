@@ -13,20 +13,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, create_engine, event, func, select
+from sqlalchemy import ForeignKey, String, UniqueConstraint, create_engine, event, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from radimpress.clustering.cell import Cell
 from radimpress.clustering.clusters import Clusters
 from radimpress.eval.certificate import certificate_digest, decode_certificate
-from radimpress.reports.errors import BundleError, ConflictError, GateError, InputError, NotFoundError
+from radimpress.reports.errors import BundleError, ConflictError, DigestError, GateError, InputError, NotFoundError
 from radimpress.reports.files import canonical, digest_of
 from radimpress.reports.prompt import PROMPT_VERSION
 from radimpress.reports.report import Modality
 from radimpress.server.routes import AdapterVersion, Entry, RouteTable
 from radimpress.trainer.bases import BASES
 from radimpress.trainer.bundle import MANIFEST, AdapterBundle, check_targets, open_bundle
+
+_PATH_MAX = 512
 
 
 class _Base(DeclarativeBase):
@@ -35,6 +37,7 @@ class _Base(DeclarativeBase):
 
 class _Adapter(_Base):
     __tablename__ = "adapters"
+    __table_args__ = (UniqueConstraint("name", "version"),)
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(128), index=True)
     version: Mapped[int]
@@ -108,10 +111,11 @@ class Registry:
             number = self._append(session, clusters.digest, f"clusters {clusters.digest[:12]}: base everywhere", {})
         return self.table(number)
 
-    def register(self, path: str) -> AdapterVersion:
+    def register(self, path: str, base_digest: str | None = None) -> AdapterVersion:
         """Verifies a bundle and gives it the next version of its name.
 
-        The same weights again keep the version they have.
+        The same weights again keep the version they have. `base_digest` is the base model's that it will
+        be served on, where one is at hand.
 
         Raises:
             InputError: the path is empty or leaves the bundle folder.
@@ -123,7 +127,7 @@ class Registry:
         base = BASES.get(bundle.base_name)
         if base is not None:
             check_targets(bundle, base.targets)
-        bundle.verify(bundle.base_digest)
+        bundle.verify(base_digest or bundle.base_digest)
         with self._transaction() as session:
             known = session.get(_Adapter, bundle.digest)
             if known is not None:
@@ -147,13 +151,16 @@ class Registry:
         """The registered bundle, exactly as it was registered.
 
         Raises:
-            NotFoundError: its folder is gone.
-            BundleError: its manifest is not the registered one.
+            DigestError: it is gone, or its manifest is not the registered one.
         """
         folder = self._folder(adapter.path)
-        bundle = open_bundle(folder)
-        if _manifest_digest(folder) != adapter.manifest_digest or bundle.digest != adapter.digest:
-            raise BundleError(f"{adapter}: its manifest is not the one that was registered")
+        try:
+            bundle = open_bundle(folder)
+            same = _manifest_digest(folder) == adapter.manifest_digest and bundle.digest == adapter.digest
+        except (NotFoundError, BundleError, OSError):
+            same = False
+        if not same:
+            raise DigestError(f"{adapter}: its bundle is not the one that was registered")
         return bundle
 
     def adapter(self, name: str, version: int = 0) -> AdapterVersion:
@@ -255,9 +262,11 @@ class Registry:
         return current
 
     def _folder(self, path: str) -> Path:
+        if not path or "\x00" in path or len(path) > _PATH_MAX:
+            raise InputError("path", f"{path[:64]!r} is not inside the bundle folder")
         root = self._bundles.resolve()
         folder = (root / path).resolve()
-        if not path or folder == root or not folder.is_relative_to(root):
+        if folder == root or not folder.is_relative_to(root):
             raise InputError("path", f"{path!r} is not inside the bundle folder")
         return folder
 
@@ -297,7 +306,7 @@ class Registry:
             query = select(_Entry, _Adapter).join(_Adapter, _Entry.adapter == _Adapter.digest)
             entries = {
                 Cell(Modality(entry.modality), entry.cluster): Entry(_adapter(adapter), entry.certificate)
-                for entry, adapter in session.execute(query.where(_Entry.number == number)).tuples()
+                for entry, adapter in session.execute(query.where(_Entry.number == number))
             }
             clinics: dict[str, str] = json.loads(clusters.clinics)
             if digest_of(clinics) != row.clusters:
@@ -318,6 +327,8 @@ class _Transaction:
         try:
             if error is None:
                 self._session.commit()
+            elif isinstance(error, IntegrityError):
+                raise error
         except IntegrityError:
             raise ConflictError("the registry was changed at the same moment; look again") from None
         finally:

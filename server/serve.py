@@ -52,7 +52,7 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
     impression_pb2_grpc.add_ImpressionServiceServicer_to_server(
         ImpressionService(registry, engine, settings.max_tokens), server
     )
-    adapter_pb2_grpc.add_AdapterServiceServicer_to_server(AdapterService(registry), server)
+    adapter_pb2_grpc.add_AdapterServiceServicer_to_server(AdapterService(registry, engine.base_digest), server)
     names = [
         impression_pb2.DESCRIPTOR.services_by_name["ImpressionService"].full_name,
         adapter_pb2.DESCRIPTOR.services_by_name["AdapterService"].full_name,

@@ -151,7 +151,7 @@ def evaluate(
     for bundle in bundles:
         if bundle.manifest["clusters"] != clusters.digest:
             raise ConfigError(f"{bundle.name} was fitted for other clusters than these; train again")
-    cases = choose_cases(parts.test, clusters, per_cell=settings.per_cell, seed=settings.seed)
+    cases = choose_cases(parts.test, clusters, limit=settings.cases, seed=settings.seed)
     written: list[Predictions] = []
     for system in (None, *bundles):
         own = system.manifest["cluster"] if system else None

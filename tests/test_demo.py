@@ -25,7 +25,7 @@ def small_recipe() -> Recipe:
         pytest.skip(f"the small model cannot be had here: {error}")
     changes = {
         "train": {"unified_reports": 24, "cluster_reports": 8, "cluster_minimum": 8, "validation_reports": 4},
-        "eval": {"per_cell": 2, "max_tokens": 24},
+        "eval": {"cases": 30, "max_tokens": 24},
         "gate": {"minimum": 2},
     }
     recipe = demo_recipe().model_dump()

@@ -26,6 +26,12 @@ WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 MANIFEST = "manifest.json"
 RANK_MAX = 64
+# What peft writes into every configuration, and the few choices that an adapter has.
+_KNOWN = {
+    *("base_model_name_or_path", "bias", "inference_mode", "init_lora_weights", "lora_alpha", "lora_dropout"),
+    *("megatron_core", "peft_type", "peft_version", "qalora_group_size", "r", "revision", "target_modules"),
+    *("task_type", "use_rslora"),
+}
 _FORMAT = 1
 
 
@@ -140,11 +146,11 @@ def open_bundle(path: Path) -> AdapterBundle:
         BundleError: the manifest is not one.
     """
     if not (path / MANIFEST).is_file():
-        raise NotFoundError(f"{path}: no adapter bundle there ({MANIFEST} is missing)")
+        raise NotFoundError(f"{path.name}: no adapter bundle there ({MANIFEST} is missing)")
     try:
         manifest = read_json(path / MANIFEST)
-    except InputError as error:
-        raise BundleError(str(error)) from None
+    except InputError:
+        raise BundleError(f"{path.name}/{MANIFEST}: is not JSON") from None
     problem = _manifest_problem(manifest)
     if problem:
         raise BundleError(f"{path.name}/{MANIFEST}: {problem}")
@@ -212,8 +218,9 @@ def _config_problem(config: Any, rank: int) -> str | None:
         return f"r is {config.get('r')}, the manifest says {rank}"
     if config.get("bias", "none") != "none" or config.get("modules_to_save") or config.get("lora_bias"):
         return "an adapter may not carry biases or whole modules"
-    if config.get("rank_pattern") or config.get("alpha_pattern"):
-        return "rank and alpha patterns are not supported"
+    foreign = sorted(key for key, value in config.items() if value and key not in _KNOWN)
+    if foreign:
+        return f"asks for {', '.join(foreign)}, which is not served"
     return None
 
 

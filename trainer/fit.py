@@ -19,12 +19,12 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.trainer_utils import set_seed
 
 from radimpress.reports.errors import BundleError, ConfigError, InputError, NotFoundError
-from radimpress.reports.files import digest_of
+from radimpress.reports.files import digest_of, read_json, write_json
 from radimpress.reports.progress import Track, silent
 from radimpress.reports.prompt import PROMPT_VERSION
 from radimpress.reports.report import Report
 from radimpress.trainer.bases import BaseModel, base_digest
-from radimpress.trainer.bundle import AdapterBundle, check_targets, open_bundle, side_folder, write_bundle
+from radimpress.trainer.bundle import CONFIG, AdapterBundle, check_targets, open_bundle, side_folder, write_bundle
 from radimpress.trainer.examples import Examples, collate, encode, impression_loss
 from radimpress.trainer.load import LoadedBase, load_base
 from radimpress.trainer.plan import PlannedAdapter
@@ -69,6 +69,7 @@ def fit(
         history = _train(model, loaded, learn, check, settings, side, planned.name, track)
         seconds = time.monotonic() - began
         model.save_pretrained(str(side))
+        _settle(side / CONFIG, base.name)
         return write_bundle(
             side,
             into,
@@ -119,6 +120,12 @@ def _fitted(folder: Path, key: str) -> AdapterBundle | None:
                 bundle.verify(bundle.base_digest)
                 return bundle
     return None
+
+
+def _settle(path: Path, base: str) -> None:
+    """Takes this machine's path and the order of a set out of peft's configuration."""
+    config = read_json(path)
+    write_json(path, {**config, "base_model_name_or_path": base, "target_modules": sorted(config["target_modules"])})
 
 
 def _with_adapter(loaded: LoadedBase, settings: FitSettings, start: AdapterBundle | None) -> PeftModel:

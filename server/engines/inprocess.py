@@ -32,6 +32,7 @@ from radimpress.server.engines.decode import Row, decode
 from radimpress.trainer.bundle import AdapterBundle, check_targets
 from radimpress.trainer.load import LoadedBase
 
+_SHAPE = {"r", "lora_alpha", "target_modules", "use_rslora", "task_type"}
 _PROBE = "Findings: The lungs are clear."
 _HALF_CHARACTER = "\ufffd"
 
@@ -85,14 +86,13 @@ class InProcessEngine:
         """See `radimpress.server.engines.Engine.generate`."""
         row = Row(self._loaded.prompt_ids(prompt), limits.max_tokens, [])
         if len(row.prompt) + limits.max_tokens > self._context:
-            raise InputError(
-                "findings",
-                f"make {len(row.prompt)} tokens; {self._context - limits.max_tokens} fit into the base model",
-            )
+            room = self._context - limits.max_tokens
+            raise InputError("findings", f"make {len(row.prompt)} tokens; the base model has room for {room}")
         job = _Job(row, adapter, limits, asyncio.get_running_loop())
         with self._wake:
             if self._closed:
                 raise EngineError("the engine is closed")
+            self._queue = deque(waiting for waiting in self._queue if not waiting.row.dropped)
             if len(self._queue) >= self._waiting:
                 raise OverloadError(f"{self._waiting} requests are waiting already")
             self._queue.append(job)
@@ -194,7 +194,8 @@ class InProcessEngine:
         """Verifies an adapter and takes it in; nothing is left behind when it is refused."""
         adapter.verify(self.base_digest)
         check_targets(adapter, self._loaded.base.targets)
-        config = LoraConfig(**{**adapter.config(), "inference_mode": True})
+        # Only what shapes the matrices: other ways to begin (PiSSA, OLoRA) would change the base's weights.
+        config = LoraConfig(**{key: value for key, value in adapter.config().items() if key in _SHAPE})
         weights = adapter.weights()
         while len(self._held) >= self._resident:
             oldest, _ = self._held.popitem(last=False)

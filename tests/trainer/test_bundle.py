@@ -137,8 +137,8 @@ def test_weights_without_a_tensor_are_refused(tmp_path: Path) -> None:
         ({"bias": "all"}, "biases or whole modules"),
         ({"lora_bias": True}, "biases or whole modules"),
         ({"modules_to_save": ["lm_head"]}, "biases or whole modules"),
-        ({"rank_pattern": {"o_proj": 64}}, "patterns are not supported"),
-        ({"alpha_pattern": {"o_proj": 64}}, "patterns are not supported"),
+        ({"rank_pattern": {"o_proj": 64}}, "is not served"),
+        ({"alpha_pattern": {"o_proj": 64}}, "is not served"),
     ],
 )
 def test_a_configuration_that_asks_for_more_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:

@@ -1,0 +1,39 @@
+"""A client that nobody here wrote, which learns the contract from the server itself."""
+
+from __future__ import annotations
+
+import pytest
+from grpc_requests import Client
+
+from tests.server.conftest import CT_LIST, FINDINGS, Site
+
+# The client library reads a field's label by an old name.
+pytestmark = pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
+
+SERVICE = "radimpress.v1.ImpressionService"
+ASKED = {"request_id": "r1", "report": {"findings": FINDINGS, "modality": "CT", "clinic": "alder"}}
+
+
+def test_it_gets_an_impression_through_reflection(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    with site.serving() as address:
+        answer = Client(address).request(SERVICE, "GenerateImpression", ASKED)["impression"]
+    assert answer["text"] == f"Fake impression by {site.first.digest}."
+    assert answer["provenance"]["digest"] == site.first.digest
+    assert answer["provenance"]["reason"] == "ROUTE_REASON_CELL"
+
+
+def test_it_reads_a_stream_through_reflection(site: Site) -> None:
+    with site.serving() as address:
+        events = list(Client(address).request(SERVICE, "StreamImpression", ASKED))
+    assert "started" in events[0]
+    assert "".join(event["piece"] for event in events[1:-1]) == events[-1]["completed"]["text"]
+
+
+def test_it_learns_every_method(site: Site) -> None:
+    with site.serving() as address:
+        client = Client(address)
+        names = set(client.service(SERVICE).method_names)
+        routes = set(client.service("radimpress.v1.AdapterService").method_names)
+    assert names == {"GenerateImpression", "StreamImpression"}
+    assert "PromoteAdapter" in routes

@@ -1,0 +1,554 @@
+"""The services over a real server on loopback, as any client would meet them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from radimpress.clustering.cell import Cell
+from radimpress.reports.report import Modality
+from radimpress.server.engines.fake import FakeEngine
+from radimpress.server.engines.inprocess import InProcessEngine
+from radimpress.server.registry import Registry
+from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS
+from radimpress.trainer.load import load_base
+from radimpress.v1 import adapter_pb2, adapter_pb2_grpc, impression_pb2, impression_pb2_grpc
+from tests.conftest import TINY
+from tests.server.conftest import (
+    CT_ANY,
+    CT_LIST,
+    FAKE_BASE,
+    FINDINGS,
+    MR_LIST,
+    Site,
+    certificate,
+    change_byte,
+    clusters,
+    make_bundle,
+)
+
+SECRET = "The spleen is lacerated."
+
+
+class Peer:
+    """Stubs of everything that a server offers, over one channel."""
+
+    def __init__(self, address: str) -> None:
+        self.channel = grpc.insecure_channel(address)
+        self.impressions = impression_pb2_grpc.ImpressionServiceStub(self.channel)
+        self.adapters = adapter_pb2_grpc.AdapterServiceStub(self.channel)
+        self.health = health_pb2_grpc.HealthStub(self.channel)
+        self.reflection = reflection_pb2_grpc.ServerReflectionStub(self.channel)
+
+    def generate(self, request_id: str = "", timeout: float = 60.0, **report: str) -> impression_pb2.Impression:
+        given = impression_pb2.ReportInput(**{"findings": FINDINGS, **report})
+        request = impression_pb2.GenerateImpressionRequest(request_id=request_id, report=given)
+        return self.impressions.GenerateImpression(request, timeout=timeout).impression
+
+    def stream(self, **report: str) -> list[impression_pb2.StreamImpressionResponse]:
+        given = impression_pb2.ReportInput(**{"findings": FINDINGS, **report})
+        return list(self.impressions.StreamImpression(impression_pb2.StreamImpressionRequest(report=given), timeout=60))
+
+    def promote(self, name: str, given: bytes, expected: int = 0) -> adapter_pb2.RouteTable:
+        request = adapter_pb2.PromoteAdapterRequest(name=name, certificate=given, expected_route_table=expected)
+        return self.adapters.PromoteAdapter(request, timeout=60).route_table
+
+    def register(self, path: str) -> adapter_pb2.Adapter:
+        return self.adapters.RegisterAdapter(adapter_pb2.RegisterAdapterRequest(path=path), timeout=60).adapter
+
+
+@pytest.fixture
+def peer(site: Site) -> Iterator[Peer]:
+    """A client of the site's server, which answers with the fake engine."""
+    with site.serving() as address:
+        one = Peer(address)
+        yield one
+        one.channel.close()
+
+
+def _refused(code: grpc.StatusCode, caught: pytest.ExceptionInfo[grpc.RpcError]) -> str:
+    error: Any = caught.value
+    assert error.code() is code, error.details()
+    return str(error.details())
+
+
+def _fields(caught: pytest.ExceptionInfo[grpc.RpcError]) -> list[str]:
+    error: Any = caught.value
+    raw = dict(error.trailing_metadata())["grpc-status-details-bin"]
+    bad = error_details_pb2.BadRequest()
+    assert status_pb2.Status.FromString(raw).details[0].Unpack(bad)
+    return [violation.field for violation in bad.field_violations]
+
+
+def test_base_answers_where_nobody_was_judged(peer: Peer) -> None:
+    answer = peer.generate(modality="CT", clinic="alder")
+    assert answer.text == "Fake impression by base."
+    who = answer.provenance
+    assert (who.adapter, who.version, who.digest, who.base_model) == ("base", 0, "", "fake")
+    assert (who.base_digest, who.route_table, who.prompt_version) == (FAKE_BASE, 1, "1")
+    assert who.reason == impression_pb2.ROUTE_REASON_NOT_JUDGED
+
+
+def test_the_promoted_adapter_answers_and_its_digest_is_that_of_the_file(site: Site, peer: Peer) -> None:
+    site.promote(site.first, CT_LIST)
+    answer = peer.generate(modality="CT", clinic="alder")
+    digest = hashlib.sha256((site.first.path / WEIGHTS).read_bytes()).hexdigest()
+    who = answer.provenance
+    assert answer.text == f"Fake impression by {digest}."
+    assert (who.adapter, who.version, who.digest, who.route_table) == ("unified", 1, digest, 2)
+    assert who.reason == impression_pb2.ROUTE_REASON_CELL
+    assert (who.cell.modality, who.cell.cluster) == (impression_pb2.MODALITY_CT, "list")
+
+
+def test_an_answer_says_how_it_came_about(peer: Peer) -> None:
+    answer = peer.generate(request_id="mine", modality="CT")
+    assert (answer.request_id, answer.finish_reason) == ("mine", impression_pb2.FINISH_REASON_STOP)
+    assert (answer.impression_tokens, answer.prompt_tokens > 0, answer.latency_micros > 0) == (4, True, True)
+    assert not answer.check_findings
+
+
+def test_a_request_without_a_name_gets_one_of_its_own(peer: Peer) -> None:
+    names = {peer.generate().request_id for _ in range(3)}
+    assert len(names - {""}) == 3
+
+
+def test_a_request_name_of_128_characters_comes_back(peer: Peer) -> None:
+    assert peer.generate(request_id="é" * 128).request_id == "é" * 128
+
+
+def test_an_answer_that_was_cut_says_so(site: Site) -> None:
+    with site.serving(max_tokens=2) as address:
+        peer = Peer(address)
+        answer = peer.generate()
+        peer.channel.close()
+    assert (answer.text, answer.finish_reason) == ("Fake impression", impression_pb2.FINISH_REASON_LENGTH)
+
+
+def test_what_the_checks_noticed_comes_with_the_answer_in_no_report_words(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sided(FakeEngine):
+        async def generate(self, prompt: str, adapter: Any, limits: Any) -> Any:
+            from radimpress.server.engines import Piece
+
+            yield Piece("Intact right knee measuring 5 mm.", "stop", 3, 3)
+
+    del monkeypatch
+    with site.serving(Sided(FAKE_BASE)) as address:
+        peer = Peer(address)
+        noticed = peer.generate(findings="The left knee is intact.").check_findings
+        peer.channel.close()
+    assert [finding.check for finding in noticed] == ["laterality", "measurement"]
+    assert not any("knee" in finding.message for finding in noticed)
+
+
+@pytest.mark.parametrize("clinic", ["willow", ""])
+def test_an_unknown_clinic_is_answered_by_the_adapter_judged_over_all(site: Site, peer: Peer, clinic: str) -> None:
+    site.promote(site.first, CT_ANY)
+    who = peer.generate(modality="CT", clinic=clinic).provenance
+    assert who.reason == impression_pb2.ROUTE_REASON_CLINIC_UNKNOWN
+    assert (who.digest, who.cell.cluster) == (site.first.digest, "any")
+
+
+def test_without_a_modality_base_answers(site: Site, peer: Peer) -> None:
+    site.promote(site.first, CT_ANY, CT_LIST)
+    who = peer.generate(clinic="alder").provenance
+    assert (who.adapter, who.reason) == ("base", impression_pb2.ROUTE_REASON_MODALITY_UNSPECIFIED)
+
+
+@pytest.mark.parametrize("spelling", ["CT", "ct", "CAT scan", "C.T."])
+def test_spellings_of_a_modality_are_one(site: Site, peer: Peer, spelling: str) -> None:
+    site.promote(site.first, CT_LIST)
+    assert peer.generate(modality=spelling, clinic="birch").provenance.digest == site.first.digest
+
+
+@pytest.mark.parametrize("modality", Modality)
+def test_every_modality_has_a_name_on_the_wire(peer: Peer, modality: Modality) -> None:
+    cell = peer.generate(modality=modality.value).provenance.cell
+    assert impression_pb2.Modality.Name(cell.modality) == f"MODALITY_{modality.value}"
+
+
+def test_a_stream_tells_who_writes_then_pieces_then_the_whole(site: Site, peer: Peer) -> None:
+    site.promote(site.first, CT_LIST)
+    events = peer.stream(modality="CT", clinic="alder")
+    kinds = [event.WhichOneof("event") for event in events]
+    assert kinds == ["started", *["piece"] * (len(kinds) - 2), "completed"]
+    assert len(kinds) > 2
+    last = events[-1].completed
+    assert "".join(event.piece for event in events[1:-1]) == last.text
+    assert events[0].started == last.provenance
+
+
+def test_a_stream_ends_as_the_single_answer_does(site: Site, peer: Peer) -> None:
+    site.promote(site.first, CT_LIST)
+    whole = peer.generate(modality="CT", clinic="alder")
+    streamed = peer.stream(modality="CT", clinic="alder")[-1].completed
+    assert (streamed.text, streamed.provenance) == (whole.text, whole.provenance)
+
+
+@pytest.mark.parametrize("findings", ["", "   \n", "<|end|>", " <|user|> <|assistant|> "])
+def test_empty_findings_are_refused_by_name(peer: Peer, findings: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.generate(findings=findings)
+    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert _fields(caught) == ["findings"]
+
+
+@pytest.mark.parametrize("length", [20_001, 100_000])
+def test_findings_that_are_too_long_are_refused_and_not_quoted(peer: Peer, length: int) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.generate(findings=(SECRET * length)[:length])
+    message = _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert _fields(caught) == ["findings"]
+    assert "spleen" not in message
+
+
+def test_findings_of_the_greatest_length_are_answered(peer: Peer) -> None:
+    assert peer.generate(findings="x" * 20_000).text
+
+
+@pytest.mark.parametrize("field", ["exam", "indication", "comparison"])
+def test_no_field_may_be_without_end(peer: Peer, field: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.generate(**{field: "x" * 1_000_000})
+    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert _fields(caught) == [field]
+
+
+@pytest.mark.parametrize("modality", ["telepathy", "CT chest", "?", "5"])
+def test_a_modality_that_is_not_known_is_refused_by_name(peer: Peer, modality: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.generate(modality=modality, findings=SECRET)
+    message = _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert _fields(caught) == ["modality"]
+    assert "spleen" not in message
+
+
+def test_a_request_name_that_is_too_long_is_refused_by_name(peer: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.generate(request_id="x" * 129)
+    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert _fields(caught) == ["request_id"]
+
+
+def test_a_stream_refuses_as_the_single_answer_does(peer: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.stream(modality="telepathy")
+    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert _fields(caught) == ["modality"]
+
+
+def test_a_request_without_a_report_is_refused(peer: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.impressions.GenerateImpression(impression_pb2.GenerateImpressionRequest(), timeout=60)
+    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, CONFIG])
+def test_a_promoted_adapter_with_a_changed_file_is_not_answered_for(site: Site, peer: Peer, file: str) -> None:
+    site.promote(site.first, CT_LIST)
+    change_byte(site.first.path / file)
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.generate(modality="CT", clinic="alder")
+    _refused(grpc.StatusCode.DATA_LOSS, caught)
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.stream(modality="CT", clinic="alder")
+    _refused(grpc.StatusCode.DATA_LOSS, caught)
+
+
+def test_other_slices_go_on_when_one_adapter_is_broken(site: Site, peer: Peer) -> None:
+    site.promote(site.first, CT_LIST)
+    site.promote(site.second, MR_LIST)
+    change_byte(site.first.path / WEIGHTS)
+    assert peer.generate(modality="MR", clinic="alder").provenance.digest == site.second.digest
+
+
+def _reword(site: Site) -> None:
+    manifest = {**site.first.manifest, "note": "later"}
+    (site.first.path / MANIFEST).write_text(json.dumps(manifest), "utf-8")
+
+
+def _spoil(site: Site) -> None:
+    (site.first.path / MANIFEST).write_text("{", "utf-8")
+
+
+def _remove(site: Site) -> None:
+    site.first.path.rename(site.root / "away")
+
+
+@pytest.mark.parametrize("harm", [_reword, _spoil, _remove])
+def test_a_promoted_adapter_whose_bundle_is_not_the_registered_one_is_data_loss(
+    site: Site, peer: Peer, harm: Any
+) -> None:
+    site.promote(site.first, CT_LIST)
+    harm(site)
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.generate(modality="CT", clinic="alder")
+    _refused(grpc.StatusCode.DATA_LOSS, caught)
+
+
+def test_a_refusal_tells_no_folder_of_the_server(site: Site, peer: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.register("nothing")
+    assert str(site.root) not in _refused(grpc.StatusCode.NOT_FOUND, caught)
+
+
+def test_a_deadline_that_passes_is_told(site: Site) -> None:
+    with site.serving(FakeEngine(FAKE_BASE, delay=0.5)) as address:
+        peer = Peer(address)
+        with pytest.raises(grpc.RpcError) as caught:
+            peer.generate(timeout=0.2)
+        peer.channel.close()
+    _refused(grpc.StatusCode.DEADLINE_EXCEEDED, caught)
+
+
+def test_a_model_that_writes_nothing_is_an_error(site: Site) -> None:
+    class Mute(FakeEngine):
+        async def generate(self, prompt: str, adapter: Any, limits: Any) -> Any:
+            from radimpress.server.engines import Piece
+
+            yield Piece(" \n", "stop", 3, 1)
+
+    with site.serving(Mute(FAKE_BASE)) as address:
+        peer = Peer(address)
+        with pytest.raises(grpc.RpcError) as caught:
+            peer.generate()
+        peer.channel.close()
+    assert _refused(grpc.StatusCode.INTERNAL, caught) == "the model wrote nothing"
+
+
+def test_an_engine_that_breaks_says_nothing_of_the_report(site: Site) -> None:
+    class Broken(FakeEngine):
+        async def generate(self, prompt: str, adapter: Any, limits: Any) -> Any:
+            raise ValueError(prompt)
+            yield
+
+    with site.serving(Broken(FAKE_BASE)) as address:
+        peer = Peer(address)
+        with pytest.raises(grpc.RpcError) as caught:
+            peer.generate(findings=SECRET)
+        peer.channel.close()
+    assert _refused(grpc.StatusCode.INTERNAL, caught) == "internal error"
+    assert "spleen" not in str(caught.value)
+
+
+@pytest.mark.parametrize("service", ["", "radimpress.v1.ImpressionService", "radimpress.v1.AdapterService"])
+def test_health_is_serving(peer: Peer, service: str) -> None:
+    answer = peer.health.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_reflection_names_every_service(peer: Peer) -> None:
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    answer = next(iter(peer.reflection.ServerReflectionInfo(iter([request]), timeout=60)))
+    assert {service.name for service in answer.list_services_response.service} == {
+        "radimpress.v1.ImpressionService",
+        "radimpress.v1.AdapterService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+def test_registering_and_promoting_over_the_wire_changes_who_answers(site: Site, peer: Peer) -> None:
+    made = peer.register(site.path(site.first))
+    assert (made.name, made.version, made.digest, made.rank) == ("unified", 1, site.first.digest, 2)
+    table = peer.promote("unified", certificate(site.registry.adapter("unified"), CT_LIST), expected=1)
+    assert (table.number, table.cause, [entry.digest for entry in table.entries]) == (
+        2,
+        "promote unified@1",
+        [site.first.digest],
+    )
+    assert peer.generate(modality="CT", clinic="alder").provenance.digest == site.first.digest
+
+
+def test_registered_adapters_can_be_asked_for(site: Site, peer: Peer) -> None:
+    made = peer.register(site.path(site.first))
+    assert peer.adapters.GetAdapter(adapter_pb2.GetAdapterRequest(name="unified"), timeout=60).adapter == made
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.adapters.GetAdapter(adapter_pb2.GetAdapterRequest(name="unified", version=2), timeout=60)
+    _refused(grpc.StatusCode.NOT_FOUND, caught)
+
+
+@pytest.mark.parametrize("path", ["", "../x", "/etc", "unified/../../x", "a\0b"])
+def test_a_path_out_of_the_bundle_folder_is_refused_by_name(peer: Peer, path: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.register(path)
+    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert _fields(caught) == ["path"]
+
+
+def test_a_bundle_with_a_changed_file_is_not_registered(site: Site, peer: Peer) -> None:
+    change_byte(site.first.path / WEIGHTS)
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.register(site.path(site.first))
+    _refused(grpc.StatusCode.DATA_LOSS, caught)
+
+
+def test_a_bundle_of_another_base_is_not_registered(site: Site, peer: Peer, tiny_folder: Path) -> None:
+    other = make_bundle(tiny_folder, site.bundles, name="other", base="e" * 64)
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.register(site.path(other))
+    _refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
+
+
+def test_a_stale_table_is_aborted(site: Site, peer: Peer) -> None:
+    adapter = site.promote(site.first, CT_LIST)
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.promote("unified", certificate(adapter, MR_LIST), expected=1)
+    _refused(grpc.StatusCode.ABORTED, caught)
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.adapters.RollbackRouteTable(adapter_pb2.RollbackRouteTableRequest(expected_route_table=1), timeout=60)
+    _refused(grpc.StatusCode.ABORTED, caught)
+
+
+def test_a_certificate_of_another_adapter_or_of_other_clusters_is_refused(site: Site, peer: Peer) -> None:
+    first, second = (site.registry.register(site.path(bundle)) for bundle in (site.first, site.second))
+    for given in (certificate(second, CT_LIST), certificate(first, CT_LIST, clusters_digest="e" * 64)):
+        with pytest.raises(grpc.RpcError) as caught:
+            peer.promote("unified", given)
+        _refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
+
+
+def test_a_certificate_against_a_stale_incumbent_is_refused(site: Site, peer: Peer) -> None:
+    site.promote(site.first, CT_LIST)
+    second = site.registry.register(site.path(site.second))
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.promote("cluster-list", certificate(second, CT_LIST))
+    _refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"{}", b"[" * 200_000])
+def test_a_certificate_that_cannot_be_read_is_refused_by_name(site: Site, peer: Peer, data: bytes) -> None:
+    site.registry.register(site.path(site.first))
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.promote("unified", data)
+    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert _fields(caught) == ["certificate"]
+
+
+def test_a_certificate_with_a_changed_byte_promotes_nothing(site: Site, peer: Peer) -> None:
+    given = bytearray(certificate(site.registry.register(site.path(site.first)), CT_LIST))
+    at = given.index(b'"cases":40')
+    given[at + len(b'"cases":')] = ord("5")
+    given.append(ord(" "))
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.promote("unified", bytes(given))
+    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert site.registry.table().number == 1
+
+
+def test_promoting_what_nobody_registered_is_not_found(peer: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.promote("nobody", b"{}")
+    _refused(grpc.StatusCode.NOT_FOUND, caught)
+
+
+def test_after_going_back_the_answers_are_those_of_before(site: Site, peer: Peer) -> None:
+    site.promote(site.first, CT_LIST)
+    before = peer.generate(request_id="same", modality="CT", clinic="alder")
+    first = site.registry.adapter("unified")
+    second = site.registry.register(site.path(site.second))
+    site.registry.promote(second, certificate(second, CT_LIST, incumbent=first))
+    between = peer.generate(request_id="same", modality="CT", clinic="alder")
+    made = peer.adapters.RollbackRouteTable(adapter_pb2.RollbackRouteTableRequest(), timeout=60).route_table
+    after = peer.generate(request_id="same", modality="CT", clinic="alder")
+    assert made.number == 4
+    assert between.provenance.digest == site.second.digest
+    assert (after.text, after.provenance.digest) == (before.text, before.provenance.digest)
+    assert after.provenance.route_table == 4
+
+
+def test_there_is_nothing_before_the_first_table(peer: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.adapters.RollbackRouteTable(adapter_pb2.RollbackRouteTableRequest(), timeout=60)
+    _refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.adapters.GetRouteTable(adapter_pb2.GetRouteTableRequest(number=2), timeout=60)
+    _refused(grpc.StatusCode.NOT_FOUND, caught)
+
+
+def test_a_table_made_by_another_process_serves_the_next_request(site: Site, peer: Peer) -> None:
+    assert peer.generate(modality="CT", clinic="alder").provenance.adapter == "base"
+    elsewhere = Registry(site.url, site.bundles)
+    adapter = elsewhere.register(site.path(site.first))
+    elsewhere.promote(adapter, certificate(adapter, CT_LIST))
+    elsewhere.close()
+    assert peer.generate(modality="CT", clinic="alder").provenance.digest == site.first.digest
+
+
+def _tables(peer: Peer, size: int) -> list[list[int]]:
+    pages, token = [], ""
+    while True:
+        request = adapter_pb2.ListRouteTablesRequest(page_size=size, page_token=token)
+        page = peer.adapters.ListRouteTables(request, timeout=60)
+        pages.append([table.number for table in page.route_tables])
+        token = page.next_page_token
+        if not token:
+            return pages
+
+
+@pytest.mark.parametrize(
+    ("size", "pages"),
+    [(0, [[3, 2, 1]]), (1, [[3], [2], [1]]), (2, [[3, 2], [1]]), (3, [[3, 2, 1]]), (501, [[3, 2, 1]])],
+)
+def test_pages_of_tables_hold_each_once_newest_first(site: Site, peer: Peer, size: int, pages: list[list[int]]) -> None:
+    site.promote(site.first, CT_LIST)
+    site.promote(site.second, MR_LIST)
+    assert _tables(peer, size) == pages
+
+
+def test_pages_of_adapters_hold_each_once(site: Site, peer: Peer) -> None:
+    site.registry.register(site.path(site.first))
+    site.registry.register(site.path(site.second))
+    first = peer.adapters.ListAdapters(adapter_pb2.ListAdaptersRequest(page_size=1), timeout=60)
+    rest = peer.adapters.ListAdapters(adapter_pb2.ListAdaptersRequest(page_token=first.next_page_token), timeout=60)
+    assert [adapter.name for adapter in (*first.adapters, *rest.adapters)] == ["cluster-list", "unified"]
+    assert (bool(first.next_page_token), rest.next_page_token) == (True, "")
+
+
+@pytest.mark.parametrize("token", ["x", "-1", "1.5", "9" * 10, " "])
+def test_a_page_token_of_somebody_else_is_refused_by_name(peer: Peer, token: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.adapters.ListAdapters(adapter_pb2.ListAdaptersRequest(page_token=token), timeout=60)
+    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert _fields(caught) == ["page_token"]
+
+
+def test_a_negative_page_size_is_refused_by_name(peer: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        peer.adapters.ListRouteTables(adapter_pb2.ListRouteTablesRequest(page_size=-1), timeout=60)
+    assert _fields(caught) == ["page_size"]
+
+
+def test_a_real_model_answers_with_the_adapter_that_was_judged(tiny_folder: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(tiny_folder, tmp_path / "bundles", seed=4)
+    registry = Registry(f"sqlite:///{tmp_path / 'registry.db'}", tmp_path / "bundles")
+    registry.adopt(clusters())
+    site = Site(tmp_path, registry, bundle, bundle)
+    engine = InProcessEngine(load_base(TINY, tiny_folder))
+    try:
+        with site.serving(engine, max_tokens=24) as address:
+            peer = Peer(address)
+            base = peer.generate(modality="CT", clinic="alder")
+            site.promote(bundle, CT_LIST, Cell(Modality.CT, "any"))
+            adapted = peer.generate(modality="CT", clinic="alder")
+            events = peer.stream(modality="CT", clinic="alder")
+            registry.rollback()
+            after = peer.generate(modality="CT", clinic="alder")
+            peer.channel.close()
+    finally:
+        engine.close()
+        registry.close()
+    assert adapted.provenance.digest == hashlib.sha256((bundle.path / WEIGHTS).read_bytes()).hexdigest()
+    assert adapted.text != base.text
+    assert after.text == base.text
+    assert "".join(event.piece for event in events) == events[-1].completed.text == adapted.text

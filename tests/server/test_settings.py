@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from radimpress.reports.errors import ConfigError
+from radimpress.server.settings import load_settings
+from radimpress.trainer.bases import DEFAULT_BASE
+
+
+def test_without_a_word_it_listens_on_loopback_with_the_default_base() -> None:
+    settings = load_settings()
+    assert (settings.listen, settings.base, settings.engine) == ("127.0.0.1:50051", DEFAULT_BASE, "inprocess")
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:50051", "[::1]:7"])
+def test_loopback_needs_no_tls(listen: str) -> None:
+    assert load_settings(listen=listen).listen == listen
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "0.0.0.0:50051",
+        "[::]:50051",
+        ":50051",
+        "192.168.0.1:50051",
+        "host.example.org:50051",
+        "localhost.example.org:50051",
+        "127.0.0.1.example.org:50051",
+        "localhosts:50051",
+        "ipv4:0.0.0.0:50051",
+        "",
+    ],
+)
+def test_anything_but_loopback_in_clear_is_refused(listen: str) -> None:
+    with pytest.raises(ConfigError, match="not loopback"):
+        load_settings(listen=listen)
+
+
+def test_with_tls_it_may_listen_anywhere(tmp_path: Path) -> None:
+    settings = load_settings(listen="0.0.0.0:50051", tls_certificate=tmp_path / "c", tls_key=tmp_path / "k")
+    assert settings.tls_key == tmp_path / "k"
+
+
+@pytest.mark.parametrize("name", ["tls_certificate", "tls_key"])
+def test_half_a_tls_pair_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="go together"):
+        load_settings(**{name: tmp_path / "file"})
+
+
+def test_an_unknown_key_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="bathc: Extra inputs are not permitted"):
+        load_settings(bathc=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch", 0),
+        ("batch", "many"),
+        ("max_tokens", 0),
+        ("waiting", 0),
+        ("resident", 0),
+        ("drain_seconds", -1),
+        ("engine", "remote"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: "):
+        load_settings(**{name: value})
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADIMPRESS_BATCH", "3")
+    monkeypatch.setenv("RADIMPRESS_BUNDLES", "/srv/bundles")
+    settings = load_settings()
+    assert (settings.batch, settings.bundles) == (3, Path("/srv/bundles"))
+
+
+def test_the_environment_cannot_open_the_server_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADIMPRESS_LISTEN", "0.0.0.0:50051")
+    with pytest.raises(ConfigError, match="not loopback"):
+        load_settings()
+
+
+def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADIMPRESS_BATCH", "3")
+    assert load_settings(batch=5).batch == 5
+    assert load_settings(batch=None).batch == 3
