@@ -27,7 +27,7 @@ CLUSTERS = Clusters(
     why="",
 )
 REPORTS = list(synthesize(120, 0, 0.0))
-CASES = choose_cases(REPORTS, CLUSTERS, per_cell=3, seed=0)
+CASES = choose_cases(REPORTS, CLUSTERS, limit=34, seed=0)
 
 
 def _said(system: str, texts: list[str], cases: tuple[Case, ...] = CASES, base: str = "b") -> Predictions:
@@ -51,17 +51,17 @@ def test_at_most_so_many_cases_of_a_slice_are_chosen_and_their_weights_add_up_to
 
 
 def test_zero_takes_every_case() -> None:
-    assert len(choose_cases(REPORTS, CLUSTERS, per_cell=0, seed=0)) == len(REPORTS)
+    assert len(choose_cases(REPORTS, CLUSTERS, limit=0, seed=0)) == len(REPORTS)
 
 
 def test_choosing_is_seeded() -> None:
-    assert choose_cases(REPORTS, CLUSTERS, per_cell=3, seed=0) == CASES
-    assert choose_cases(REPORTS, CLUSTERS, per_cell=3, seed=1) != CASES
+    assert choose_cases(REPORTS, CLUSTERS, limit=34, seed=0) == CASES
+    assert choose_cases(REPORTS, CLUSTERS, limit=34, seed=1) != CASES
 
 
 def test_no_reports_give_no_cases_and_are_refused() -> None:
     with pytest.raises(InputError, match="no report to judge on"):
-        choose_cases([], CLUSTERS, per_cell=0, seed=0)
+        choose_cases([], CLUSTERS, limit=0, seed=0)
 
 
 @pytest.mark.parametrize("field", ["findings", "impression", "indication", "exam", "comparison"])
@@ -151,7 +151,7 @@ def test_a_trivial_baseline_may_score_the_same_everywhere() -> None:
 
 def test_a_clinic_that_was_not_in_the_training_data_is_scored_under_any() -> None:
     new = [replace(report, clinic="newcomer") for report in REPORTS[:5]]
-    cases = choose_cases(new, CLUSTERS, per_cell=0, seed=0)
+    cases = choose_cases(new, CLUSTERS, limit=0, seed=0)
     assert {case.cell.cluster for case in cases} == {ANY}
     said = _said("lead", [case.report.findings for case in cases], cases)
     assert len(score(cases, [said], CLUSTERS, "1").systems["lead"].scores) == 5

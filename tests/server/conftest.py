@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from radimpress.server.routes import AdapterVersion
 from radimpress.server.serve import serving
 from radimpress.server.settings import ServerSettings
 from radimpress.trainer.bases import base_digest
-from radimpress.trainer.bundle import WEIGHTS, AdapterBundle, side_folder, write_bundle
+from radimpress.trainer.bundle import WEIGHTS, AdapterBundle, open_bundle, side_folder, write_bundle
 from tests.conftest import TINY
 
 FAKE_BASE = "0" * 64
@@ -172,10 +173,6 @@ def fake_bundles(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def site(tmp_path: Path, fake_bundles: Path) -> Iterator[Site]:
     """A registry with adopted clusters, and bundles of its own to spoil."""
-    import shutil
-
-    from radimpress.trainer.bundle import open_bundle
-
     shutil.copytree(fake_bundles, tmp_path / "bundles")
     first, second = (
         open_bundle(next((tmp_path / "bundles" / name).glob(f"*/{WEIGHTS}")).parent)

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc
 import pytest
 
 from radimpress.server.client import Client
+from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fake import FakeEngine
+from radimpress.trainer.bundle import AdapterBundle
 from tests.server.conftest import CT_LIST, FAKE_BASE, FINDINGS, Site
 
 FIELDS = {"exam": "CT knee", "indication": "Pain after a fall", "comparison": "None of 2020"}
@@ -27,7 +30,9 @@ def test_every_field_reaches_the_prompt(site: Site, way: str) -> None:
     class Curious(FakeEngine):
         prompt = ""
 
-        async def generate(self, prompt: str, adapter: Any, limits: Any) -> Any:
+        async def generate(
+            self, prompt: str, adapter: AdapterBundle | None, limits: Limits
+        ) -> AsyncGenerator[Piece, None]:
             self.prompt = prompt
             async for piece in super().generate(prompt, adapter, limits):
                 yield piece

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from grpc_requests import Client
 
 from tests.server.conftest import CT_LIST, FINDINGS, Site
-
-# The client library reads a field's label by an old name.
-pytestmark = pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
 
 SERVICE = "radimpress.v1.ImpressionService"
 ASKED = {"request_id": "r1", "report": {"findings": FINDINGS, "modality": "CT", "clinic": "alder"}}

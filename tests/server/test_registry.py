@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -98,7 +99,7 @@ def test_versions_are_counted_by_name(site: Site) -> None:
     "path", ["", ".", "..", "../x", "unified/../..", "unified/../../x", "/etc", "/", "../bundles", "unified/.."]
 )
 def test_a_path_that_is_not_inside_the_bundle_folder_is_refused(site: Site, path: str) -> None:
-    with pytest.raises(InputError, match="path: .* is not inside the bundle folder"):
+    with pytest.raises(InputError, match=r"path: .* is not inside the bundle folder"):
         site.registry.register(path)
 
 
@@ -362,10 +363,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch, *works: Callable[[], object]) -> l
     real = registries._now
 
     def now() -> str:
-        try:
+        with contextlib.suppress(threading.BrokenBarrierError):
             meeting.wait(2)
-        except threading.BrokenBarrierError:
-            pass
         return real()
 
     monkeypatch.setattr(registries, "_now", now)

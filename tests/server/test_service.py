@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from radimpress.clustering.cell import Cell
 from radimpress.reports.report import Modality
+from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fake import FakeEngine
 from radimpress.server.engines.inprocess import InProcessEngine
 from radimpress.server.registry import Registry
-from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS
+from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS, AdapterBundle
 from radimpress.trainer.load import load_base
 from radimpress.v1 import adapter_pb2, adapter_pb2_grpc, impression_pb2, impression_pb2_grpc
 from tests.conftest import TINY
@@ -49,7 +50,7 @@ class Peer:
         self.health = health_pb2_grpc.HealthStub(self.channel)
         self.reflection = reflection_pb2_grpc.ServerReflectionStub(self.channel)
 
-    def generate(self, request_id: str = "", timeout: float = 60.0, **report: str) -> impression_pb2.Impression:
+    def generate(self, request_id: str = "", timeout: float = 60.0, **report: Any) -> impression_pb2.Impression:
         given = impression_pb2.ReportInput(**{"findings": FINDINGS, **report})
         request = impression_pb2.GenerateImpressionRequest(request_id=request_id, report=given)
         return self.impressions.GenerateImpression(request, timeout=timeout).impression
@@ -64,6 +65,18 @@ class Peer:
 
     def register(self, path: str) -> adapter_pb2.Adapter:
         return self.adapters.RegisterAdapter(adapter_pb2.RegisterAdapterRequest(path=path), timeout=60).adapter
+
+
+class Saying(FakeEngine):
+    """Writes these words, whatever it is asked."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(FAKE_BASE)
+        self._words = words
+
+    async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
+        del prompt, adapter, limits
+        yield Piece(self._words, "stop", 3, 3)
 
 
 @pytest.fixture
@@ -133,17 +146,8 @@ def test_an_answer_that_was_cut_says_so(site: Site) -> None:
     assert (answer.text, answer.finish_reason) == ("Fake impression", impression_pb2.FINISH_REASON_LENGTH)
 
 
-def test_what_the_checks_noticed_comes_with_the_answer_in_no_report_words(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Sided(FakeEngine):
-        async def generate(self, prompt: str, adapter: Any, limits: Any) -> Any:
-            from radimpress.server.engines import Piece
-
-            yield Piece("Intact right knee measuring 5 mm.", "stop", 3, 3)
-
-    del monkeypatch
-    with site.serving(Sided(FAKE_BASE)) as address:
+def test_what_the_checks_noticed_comes_with_the_answer_in_no_report_words(site: Site) -> None:
+    with site.serving(Saying("Intact right knee measuring 5 mm.")) as address:
         peer = Peer(address)
         noticed = peer.generate(findings="The left knee is intact.").check_findings
         peer.channel.close()
@@ -218,8 +222,9 @@ def test_findings_of_the_greatest_length_are_answered(peer: Peer) -> None:
 
 @pytest.mark.parametrize("field", ["exam", "indication", "comparison"])
 def test_no_field_may_be_without_end(peer: Peer, field: str) -> None:
+    given: dict[str, Any] = {field: "x" * 1_000_000}
     with pytest.raises(grpc.RpcError) as caught:
-        peer.generate(**{field: "x" * 1_000_000})
+        peer.generate(**given)
     _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
     assert _fields(caught) == [field]
 
@@ -312,13 +317,7 @@ def test_a_deadline_that_passes_is_told(site: Site) -> None:
 
 
 def test_a_model_that_writes_nothing_is_an_error(site: Site) -> None:
-    class Mute(FakeEngine):
-        async def generate(self, prompt: str, adapter: Any, limits: Any) -> Any:
-            from radimpress.server.engines import Piece
-
-            yield Piece(" \n", "stop", 3, 1)
-
-    with site.serving(Mute(FAKE_BASE)) as address:
+    with site.serving(Saying(" \n")) as address:
         peer = Peer(address)
         with pytest.raises(grpc.RpcError) as caught:
             peer.generate()
@@ -328,7 +327,10 @@ def test_a_model_that_writes_nothing_is_an_error(site: Site) -> None:
 
 def test_an_engine_that_breaks_says_nothing_of_the_report(site: Site) -> None:
     class Broken(FakeEngine):
-        async def generate(self, prompt: str, adapter: Any, limits: Any) -> Any:
+        async def generate(
+            self, prompt: str, adapter: AdapterBundle | None, limits: Limits
+        ) -> AsyncGenerator[Piece, None]:
+            del adapter, limits
             raise ValueError(prompt)
             yield
 

@@ -1,0 +1,308 @@
+"""The command as a person meets it: what it writes, prints and exits with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import structlog
+
+from radimpress.clustering.cell import Cell
+from radimpress.eval.certificate import decode_certificate
+from radimpress.eval.checks import CHECKS
+from radimpress.eval.score import Judged, Scores, System
+from radimpress.reports.files import load_reports
+from radimpress.reports.report import Modality
+from radimpress.server.cli import main
+from radimpress.trainer.bundle import WEIGHTS
+from tests.server.conftest import CT_LIST, FAKE_BASE, FINDINGS, MR_LIST, Site, certificate, change_byte, clusters
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Runs `radimpress` with these words."""
+
+    def command(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["radimpress", *map(str, words)])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            main()
+        said = capfd.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    yield command
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def at(site: Site) -> list[object]:
+    """The options that name the site's registry and bundles."""
+    return ["--registry", site.url, "--bundles", site.bundles]
+
+
+def _one_line(done: Done, *words: str) -> None:
+    assert done.code == 2
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert "Traceback" not in done.err
+    for word in words:
+        assert word in done.err
+
+
+def _scores(path: Path, gains: dict[str, float], *, cell: Cell = CT_LIST, digest: str = "a" * 64) -> Path:
+    """scores.json of base and "unified" over 40 cases, "unified" better by that much in each named slice."""
+    cases = [
+        Judged(f"{name}{number}", Cell(cell.modality, name), f"p{name}{number}", 1.0)
+        for name in gains
+        for number in range(40)
+    ]
+    checks = {f"check:{check.name}": 0.0 for check in CHECKS}
+
+    def system(name: str, digest: str, more: bool) -> System:
+        rows = {case.id: {"rougeL": 0.5 + (gains[case.cell.cluster] if more else 0.0), **checks} for case in cases}
+        return System(name, digest, FAKE_BASE, rows)
+
+    systems = {"base": system("base", "", False), "unified": system("unified", digest, True)}
+    Scores(tuple(cases), systems, "d" * 64, clusters().digest, "1").save(path)
+    return path
+
+
+def test_reports_make_writes_as_many_reports_as_asked(run: Run, tmp_path: Path) -> None:
+    assert run("reports", "make", tmp_path / "r.jsonl", "--count", 30).code == 0
+    assert len(load_reports(tmp_path / "r.jsonl")) == 30
+
+
+def test_reports_make_gives_the_same_bytes_for_the_same_seed(run: Run, tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        run("reports", "make", tmp_path / name, "--count", 20, "--seed", seed)
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_reports_prepare_writes_three_parts_and_a_funnel_that_adds_up(run: Run, tmp_path: Path) -> None:
+    run("reports", "make", tmp_path / "r.jsonl", "--count", 200)
+    done = run("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d")
+    funnel = json.loads((tmp_path / "d" / "funnel.json").read_text("utf-8"))
+    parts = {name: len(load_reports(tmp_path / "d" / f"{name}.jsonl")) for name in ("train", "validation", "test")}
+    assert (done.code, funnel["total"], sum(funnel["doors"].values())) == (0, 200, 200)
+    assert funnel["split"] == parts
+    assert sum(parts.values()) == funnel["doors"]["kept"]
+    assert "funnel of 200 reports" in done.out
+
+
+def test_reports_prepare_names_a_missing_file(run: Run, tmp_path: Path) -> None:
+    _one_line(run("reports", "prepare", tmp_path / "no.csv", "--out", tmp_path / "d"), "no.csv")
+    assert not (tmp_path / "d").exists()
+
+
+def test_reports_prepare_names_a_missing_column(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("findings,modality\nIntact.,CT\n", "utf-8")
+    _one_line(run("reports", "prepare", tmp_path / "r.csv", "--out", tmp_path / "d"), "impression")
+
+
+def test_reports_prepare_says_that_too_few_are_left(run: Run, tmp_path: Path) -> None:
+    run("reports", "make", tmp_path / "r.jsonl", "--count", 2)
+    _one_line(run("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d"), "reports: ")
+
+
+def test_a_recipe_with_an_unknown_key_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text("[filter]\nfindigns_min = 3\n", "utf-8")
+    run("reports", "make", tmp_path / "r.jsonl", "--count", 5)
+    words = ("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d", "--recipe", tmp_path / "r.toml")
+    _one_line(run(*words), "filter.findigns_min", "r.toml")
+
+
+@pytest.mark.parametrize("words", [("reports", "make", "x", "--count", "0"), ("nothing",), ("gate",), ("gate", "--x")])
+def test_words_that_are_no_command_exit_2(run: Run, words: tuple[str, ...]) -> None:
+    assert run(*words).code == 2
+
+
+def test_adapters_from_adopting_to_going_back(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
+    clusters({"alder": "list", "new": "telegraphic"}).save(tmp_path / "clusters.json")
+    adopted = run("adapters", "adopt", "--clusters", tmp_path / "clusters.json", *at[:2])
+    assert (adopted.code, "route table 2" in adopted.out) == (0, True)
+
+    registered = run("adapters", "register", site.path(site.first), *at)
+    assert registered.out == f"unified@1 {site.first.digest}\n"
+
+    digest = site.registry.table().clusters_digest
+    given = certificate(site.registry.adapter("unified"), CT_LIST, clusters_digest=digest)
+    (tmp_path / "c.json").write_bytes(given)
+    promoted = run("adapters", "promote", "unified", "--certificate", tmp_path / "c.json", "--expected", 2, *at)
+    assert (promoted.code, "route table 3: promote unified@1" in promoted.out) == (0, True)
+    assert site.first.digest in run("adapters", "routes", *at[:2]).out
+
+    assert "rollback to table 2" in run("adapters", "rollback", *at[:2]).out
+    assert site.first.digest not in run("adapters", "routes", *at[:2]).out
+    history = run("adapters", "history", *at[:2]).out
+    assert [history.index(word) for word in ("rollback to", "promote unified@1", "base everywhere")] == sorted(
+        history.index(word) for word in ("rollback to", "promote unified@1", "base everywhere")
+    )
+    assert "unified@1" in run("adapters", "list", *at).out
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc", ""])
+def test_a_path_out_of_the_bundle_folder_is_named(run: Run, at: list[object], path: str) -> None:
+    _one_line(run("adapters", "register", path, *at), "path: ")
+
+
+def test_a_changed_bundle_is_not_registered(run: Run, site: Site, at: list[object]) -> None:
+    change_byte(site.first.path / WEIGHTS)
+    _one_line(run("adapters", "register", site.path(site.first), *at), "error: digest: ", WEIGHTS)
+
+
+def test_a_missing_certificate_is_named(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
+    site.registry.register(site.path(site.first))
+    _one_line(run("adapters", "promote", "unified", "--certificate", tmp_path / "no.json", *at), "no.json")
+
+
+def test_a_stale_table_is_a_conflict(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
+    adapter = site.promote(site.first, CT_LIST)
+    (tmp_path / "c.json").write_bytes(certificate(adapter, MR_LIST))
+    words = ("adapters", "promote", "unified", "--certificate", tmp_path / "c.json", "--expected", 1, *at)
+    _one_line(run(*words), "error: conflict: ", "is 2, not 1")
+
+
+def test_going_back_before_the_first_table_is_an_error(run: Run, at: list[object]) -> None:
+    _one_line(run("adapters", "rollback", *at[:2]), "error: gate: ")
+
+
+def test_an_empty_registry_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    _one_line(run("adapters", "routes", "--registry", f"sqlite:///{tmp_path / 'r.db'}"), "adopt clusters first")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuchdb:///x", "sqlite:////no/such/folder/r.db"])
+def test_a_registry_that_cannot_be_opened_is_one_line(run: Run, url: str) -> None:
+    _one_line(run("adapters", "routes", "--registry", url))
+
+
+def test_a_registry_that_is_no_database_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "r.db").write_text("This is not a database at all. " * 100, "utf-8")
+    _one_line(run("adapters", "routes", "--registry", f"sqlite:///{tmp_path / 'r.db'}"))
+
+
+@pytest.mark.parametrize(
+    ("gains", "code"),
+    [
+        ({"list": 0.1, "telegraphic": 0.1}, 0),
+        ({"list": 0.1, "telegraphic": -0.3}, 1),
+        ({"list": -0.3, "telegraphic": -0.3}, 1),
+    ],
+)
+def test_the_gate_exits_0_when_all_pass_and_1_on_a_regression(
+    run: Run, tmp_path: Path, gains: dict[str, float], code: int
+) -> None:
+    scores = _scores(tmp_path / "scores.json", gains)
+    done = run("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", "--against-base")
+    assert done.code == code
+    made = decode_certificate((tmp_path / "c.json").read_bytes())
+    won = {cell for cell, gain in gains.items() if gain > 0}
+    assert {verdict.cell.cluster for verdict in made.passed if verdict.cell} - {"any"} == won
+
+
+def test_the_gate_exits_3_when_a_slice_has_too_few_cases(run: Run, tmp_path: Path) -> None:
+    scores = _scores(tmp_path / "scores.json", {"list": 0.1})
+    (tmp_path / "r.toml").write_text("[gate]\nminimum = 41\n", "utf-8")
+    words = ("--out", tmp_path / "c.json", "--against-base", "--recipe", tmp_path / "r.toml")
+    done = run("gate", "unified", "--scores", scores, *words)
+    made = decode_certificate((tmp_path / "c.json").read_bytes())
+    assert (done.code, made.passed) == (3, ())
+    assert all("40 cases" in verdict.why and "41 " in verdict.why for verdict in made.verdicts)
+
+
+def test_the_gate_judges_against_who_serves_now(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
+    site.promote(site.first, CT_LIST)
+    scores = _scores(tmp_path / "scores.json", {"list": 0.1}, digest=site.first.digest)
+    assert run("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", *at).code == 0
+    verdicts = decode_certificate((tmp_path / "c.json").read_bytes()).verdicts
+    assert {str(v.cell): (v.incumbent, v.incumbent_digest) for v in verdicts} == {
+        "CT/list": ("unified", site.first.digest),
+        "CT/any": ("base", ""),
+    }
+
+
+def test_the_gate_refuses_scores_of_another_version_than_serves(
+    run: Run, site: Site, at: list[object], tmp_path: Path
+) -> None:
+    site.promote(site.first, CT_LIST)
+    scores = _scores(tmp_path / "scores.json", {"list": 0.1}, digest="e" * 64)
+    words = ("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", *at)
+    _one_line(run(*words), "another version of unified")
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_what_the_gate_writes_can_be_promoted(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
+    site.registry.register(site.path(site.first))
+    scores = _scores(tmp_path / "scores.json", {"list": 0.1}, digest=site.first.digest)
+    run("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", *at)
+    assert run("adapters", "promote", "unified", "--certificate", tmp_path / "c.json", *at).code == 0
+    assert set(site.registry.table().entries) == {CT_LIST, Cell(Modality.CT, "any")}
+
+
+def test_an_adapter_that_was_not_evaluated_is_named(run: Run, tmp_path: Path) -> None:
+    scores = _scores(tmp_path / "scores.json", {"list": 0.1})
+    words = ("gate", "nobody", "--scores", scores, "--out", tmp_path / "c.json", "--against-base")
+    _one_line(run(*words), "nobody was not evaluated")
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"format": 1}', '{"format": 1, "cases": 3}', "\x00"])
+def test_scores_that_are_none_are_an_error_and_no_regression(run: Run, tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "scores.json").write_text(text, "utf-8")
+    words = ("gate", "unified", "--scores", tmp_path / "scores.json", "--out", tmp_path / "c.json", "--against-base")
+    _one_line(run(*words), "scores.json")
+
+
+def test_serving_in_clear_beyond_loopback_is_refused(run: Run, at: list[object]) -> None:
+    _one_line(run("serve", "--listen", "0.0.0.0:0", "--engine", "fake", *at), "only over TLS")
+
+
+def test_serving_without_a_route_table_is_refused(run: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'r.db'}"
+    _one_line(run("serve", "--listen", "127.0.0.1:0", "--engine", "fake", "--registry", url), "adopt clusters first")
+
+
+def test_generate_prints_the_impression_and_who_wrote_it(run: Run, site: Site, tmp_path: Path) -> None:
+    site.promote(site.first, CT_LIST)
+    (tmp_path / "f.txt").write_text(FINDINGS, "utf-8")
+    with site.serving() as address:
+        words = ("generate", tmp_path / "f.txt", "--server", address, "--modality", "CT", "--clinic", "alder")
+        done, as_json = run(*words), run(*words, "--json")
+    assert done.out.endswith(f"Fake impression by {site.first.digest}.\n")
+    assert f"unified@1 {site.first.digest}, route table 2" in done.err
+    assert json.loads(as_json.out)["provenance"]["digest"] == site.first.digest
+
+
+def test_generate_says_what_the_server_refused(run: Run, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "f.txt").write_text(" ", "utf-8")
+    with site.serving() as address:
+        done = run("generate", tmp_path / "f.txt", "--server", address)
+    assert (done.code, done.err.splitlines()[-1]) == (2, "error: INVALID_ARGUMENT: findings: is empty")
+
+
+def test_generate_names_a_missing_file(run: Run, tmp_path: Path) -> None:
+    _one_line(run("generate", tmp_path / "no.txt"), "no.txt: no such file")
+
+
+def test_the_command_starts_as_a_program_of_its_own(tmp_path: Path) -> None:
+    code = "from radimpress.server.cli import main; main()"
+    words = [sys.executable, "-c", code, "reports", "prepare", "no.csv", "--out", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no.csv" in done.stderr
+    assert "Traceback" not in done.stderr
