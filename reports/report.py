@@ -41,6 +41,7 @@ _SPELLINGS: dict[Modality, str] = {
     Modality.OTHER: "ot other others xa angiography dxa dexa bmd bonedensitometry ecg op io px es",
     Modality.UNSPECIFIED: "unspecified unknown none na",
 }
+_QUOTED = 16
 _BY_SPELLING = {word: modality for modality, words in _SPELLINGS.items() for word in words.split()}
 
 
@@ -52,13 +53,13 @@ def parse_modality(text: str) -> Modality:
     Raises:
         ModalityError: the text is none that is known.
     """
-    word = re.sub(r"[^a-z]", "", text.lower())
-    if not word and not text.strip():
+    if not text.strip():
         return Modality.UNSPECIFIED
-    modality = _BY_SPELLING.get(word)
+    modality = _BY_SPELLING.get(re.sub(r"[\s._/-]", "", text.lower()))
     if modality is None:
-        known = " ".join(m for m in Modality)
-        raise ModalityError("modality", f"{text[:32]!r} is not a known modality; use one of {known}")
+        # Longer text may be a report that stands in the wrong field.
+        said = repr(text) if len(text) <= _QUOTED else f"text of {len(text)} characters"
+        raise ModalityError("modality", f"{said} is not a known modality; use one of {' '.join(Modality)}")
     return modality
 
 

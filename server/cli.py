@@ -51,6 +51,10 @@ def main() -> None:
         ERR.print(f"[red]error:[/red] {type(error).__name__.removesuffix('Error').lower()}:", end=" ")
         ERR.print(str(error), markup=False)
         sys.exit(2)
+    except OSError as error:
+        ERR.print(f"[red]error:[/red] {type(error).__name__}:", end=" ")
+        ERR.print(f"{error.filename}: {error.strerror}", markup=False)
+        sys.exit(2)
     except grpc.RpcError as error:
         code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
         ERR.print(f"[red]error:[/red] {code}:", end=" ")

@@ -68,6 +68,8 @@ def load_recipe(path: Path | None) -> Recipe:
         return _parse(path.read_text("utf-8"), str(path))
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({type(error).__name__})") from None
 
 
 def demo_recipe() -> Recipe:

@@ -14,13 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ForeignKey, String, UniqueConstraint, create_engine, event, func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from radimpress.clustering.cell import Cell
 from radimpress.clustering.clusters import Clusters
 from radimpress.eval.certificate import certificate_digest, decode_certificate
-from radimpress.reports.errors import BundleError, ConflictError, DigestError, GateError, InputError, NotFoundError
+from radimpress.reports.errors import (
+    BundleError,
+    ConfigError,
+    ConflictError,
+    DigestError,
+    GateError,
+    InputError,
+    NotFoundError,
+)
 from radimpress.reports.files import canonical, digest_of
 from radimpress.reports.prompt import PROMPT_VERSION
 from radimpress.reports.report import Modality
@@ -84,15 +92,22 @@ class Registry:
     Args:
         url: an SQLAlchemy URL, as in "sqlite:///registry.db".
         bundles: the folder that bundles are registered from.
+
+    Raises:
+        ConfigError: the URL cannot be opened.
     """
 
     def __init__(self, url: str, bundles: Path) -> None:
-        self._engine = create_engine(url)
         self._bundles = bundles
         self._known: dict[int, RouteTable] = {}
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _prepare_sqlite)
-        _Base.metadata.create_all(self._engine)
+        try:
+            self._engine = create_engine(url)
+            if self._engine.dialect.name == "sqlite":
+                event.listen(self._engine, "connect", _prepare_sqlite)
+            _Base.metadata.create_all(self._engine)
+        except (SQLAlchemyError, ImportError) as error:
+            # An URL may hold a password, and a driver's message the URL.
+            raise ConfigError(f"registry: cannot be opened ({type(error).__name__})") from error
 
     def close(self) -> None:
         """Closes the connections."""
@@ -131,6 +146,9 @@ class Registry:
         with self._transaction() as session:
             known = session.get(_Adapter, bundle.digest)
             if known is not None:
+                # The same adapter, perhaps in another place: where it was just verified is where it is.
+                known.path = folder.relative_to(self._bundles.resolve()).as_posix()
+                known.manifest_digest = _manifest_digest(folder)
                 return _adapter(known)
             newest = session.scalar(select(func.max(_Adapter.version)).where(_Adapter.name == bundle.name))
             row = _Adapter(

@@ -48,7 +48,9 @@ def open_engine(settings: ServerSettings, track: Track = silent) -> Engine:
 @asynccontextmanager
 async def running(settings: ServerSettings, engine: Engine, registry: Registry) -> AsyncIterator[str]:
     """Serves until the block ends; gives the address, with the port that was taken."""
-    server = grpc.aio.server()
+    table = registry.table()
+    # Without this a second server on the same port would take half of the first one's requests.
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     impression_pb2_grpc.add_ImpressionServiceServicer_to_server(
         ImpressionService(registry, engine, settings.max_tokens), server
     )
@@ -65,7 +67,7 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
     for name in ("", *names):
         await status.set(name, health_pb2.HealthCheckResponse.SERVING)
     address = f"{settings.listen.rpartition(':')[0]}:{port}"
-    _log.info("serving", address=address, base=engine.base_name, route_table=registry.table().number)
+    _log.info("serving", address=address, base=engine.base_name, route_table=table.number)
     try:
         yield address
     finally:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from radimpress.reports.errors import ConfigError
 from radimpress.trainer.bases import DEFAULT_BASE
 
-_LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
+_LOOPBACK = {"127.0.0.1", "[::1]", "localhost"}
 
 
 class ServerSettings(BaseSettings):
@@ -36,7 +36,7 @@ class ServerSettings(BaseSettings):
     def _safe(self) -> ServerSettings:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
-        if self.tls_key is None and not self.listen.startswith(_LOOPBACK):
+        if self.tls_key is None and self.listen.rpartition(":")[0] not in _LOOPBACK:
             raise ValueError(f"listen {self.listen!r} is not loopback: findings leave this machine only over TLS")
         return self
 

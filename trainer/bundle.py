@@ -1,11 +1,12 @@
 """The adapter bundle: a folder that plain peft can read, and a manifest that binds its files.
 
-    adapter_model.safetensors   the LoRA weights
+    adapter_model.safetensors   the LoRA weights; its header holds the configuration's digest
     adapter_config.json         peft's configuration
     manifest.json               digests of both, of base, data, clusters and prompt; loss history
 
 A bundle is written to a side folder, the manifest last, and renamed; it is named by its manifest's
-digest and never changes.
+digest and never changes. The weights' digest stands for the whole adapter: the same tensors at another
+scale are another file.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _KNOWN = {
     *("task_type", "use_rslora"),
 }
 _FORMAT = 1
+_CONFIG_KEY = "adapter_config_sha256"
+_RESERVED = {"base", "constant", "lead-1", "nearest"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ class AdapterBundle:
             raise BundleError(f"{self.name}: {WEIGHTS} holds values that are not finite")
         if not any(bool(tensor.any()) for key, tensor in tensors.items() if ".lora_B." in key):
             raise BundleError(f"{self.name}: does nothing: every lora_B is zero")
+        if _metadata(data).get(_CONFIG_KEY) != self.manifest["files"][CONFIG]:
+            raise BundleError(f"{self.name}: {WEIGHTS} was fitted with another {CONFIG}")
         return tensors
 
     def verify(self, base_digest: str) -> None:
@@ -165,6 +170,7 @@ def write_bundle(side: Path, into: Path, manifest: dict[str, Any]) -> AdapterBun
     for extra in side.iterdir():
         if extra.name not in {WEIGHTS, CONFIG}:
             extra.unlink()
+    _bind(side)
     digests = {name: sha256_file(side / name) for name in (WEIGHTS, CONFIG)}
     write_json(side / MANIFEST, {"format": _FORMAT, "files": digests, **manifest})
     target = into / str(manifest["name"]) / sha256_file(side / MANIFEST)[:16]
@@ -184,6 +190,20 @@ def side_folder(into: Path) -> Path:
     """A new folder beside the bundles, on the same file system."""
     into.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(dir=into, prefix=".side-"))
+
+
+def _bind(side: Path) -> None:
+    """Writes the configuration's digest into the weights file's header."""
+    from safetensors.torch import load_file, save_file
+
+    metadata = {"format": "pt", _CONFIG_KEY: sha256_file(side / CONFIG)}
+    save_file(load_file(side / WEIGHTS), side / WEIGHTS, metadata)
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The header's metadata of a safetensors file: a length of 8 bytes, little-endian, then JSON."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return dict(header.get("__metadata__", {}))
 
 
 def _rank(key: str, tensor: Any) -> int:
@@ -206,6 +226,8 @@ def _manifest_problem(manifest: Any) -> str | None:
             return f"{key} is missing or of a wrong kind"
     if not str(manifest["name"]).replace("-", "").replace("_", "").isalnum():
         return "name may hold letters, digits, - and _ only"
+    if manifest["name"] in _RESERVED:
+        return f"name {manifest['name']} means something else already"
     if not 1 <= int(manifest["rank"]) <= RANK_MAX:
         return f"rank {manifest['rank']} is not within 1 and {RANK_MAX}"
     return None

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,8 @@ class _Job:
         return self.adapter.digest if self.adapter else ""
 
     def put(self, answer: Piece | Exception) -> None:
-        if not self.loop.is_closed():
+        # A caller whose loop is closed has left, and must not take the others of its batch along.
+        with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.answers.put_nowait, answer)
 
 
@@ -200,11 +201,11 @@ class InProcessEngine:
         while len(self._held) >= self._resident:
             oldest, _ = self._held.popitem(last=False)
             self._model.delete_adapter(oldest)
-        if isinstance(self._model, PeftModel):
-            self._model.add_adapter(adapter.digest, config)
-        else:
-            self._model = PeftModel(self._model, config, adapter_name=adapter.digest)
         try:
+            if isinstance(self._model, PeftModel):
+                self._model.add_adapter(adapter.digest, config)
+            else:
+                self._model = PeftModel(self._model, config, adapter_name=adapter.digest)
             result: Any = set_peft_model_state_dict(self._model, weights, adapter_name=adapter.digest)
             missing = [key for key in result.missing_keys if "lora_" in key and adapter.digest in key]
             if result.unexpected_keys or missing:
@@ -212,11 +213,18 @@ class InProcessEngine:
             self._model.eval()
             self._probe(adapter)
         except BaseException:
-            self._model.delete_adapter(adapter.digest)
-            if not self._held:
-                self._model = self._model.unload()
+            self._forget(adapter)
             raise
         self._held[adapter.digest] = None
+
+    def _forget(self, adapter: AdapterBundle) -> None:
+        """Takes a refused adapter out again; without any adapter the model is the bare base."""
+        if not isinstance(self._model, PeftModel):
+            return
+        if adapter.digest in self._model.peft_config:
+            self._model.delete_adapter(adapter.digest)
+        if not self._held:
+            self._model = self._model.unload()
 
     @torch.inference_mode()
     def _probe(self, adapter: AdapterBundle) -> None:

@@ -313,7 +313,7 @@ class PromoteAdapterRequest(_message.Message):
     name: _builtins.str
     """The adapter's name."""
     version: _builtins.int
-    """The adapter's version."""
+    """The adapter's version; 0 means the newest."""
     certificate: _builtins.bytes
     """The bytes of certificate.json, as the gate wrote them."""
     expected_route_table: _builtins.int
