@@ -50,6 +50,8 @@ def quiet() -> None:
     """Keeps libraries' chatter off the screen, and our log on standard error as JSON."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Ours is the one progress bar; read when tqdm is imported.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
     structlog.configure(

@@ -166,6 +166,9 @@ def write_bundle(side: Path, into: Path, manifest: dict[str, Any]) -> AdapterBun
     """Turns the folder `side`, as peft saved it, into the bundle `into/<name>/<manifest's digest>`.
 
     `manifest` gives everything but the format and the files' digests.
+
+    Raises:
+        BundleError: the weights are not safetensors.
     """
     for extra in side.iterdir():
         if extra.name not in {WEIGHTS, CONFIG}:
@@ -194,10 +197,15 @@ def side_folder(into: Path) -> Path:
 
 def _bind(side: Path) -> None:
     """Writes the configuration's digest into the weights file's header."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file, save_file
 
-    metadata = {"format": "pt", _CONFIG_KEY: sha256_file(side / CONFIG)}
-    save_file(load_file(side / WEIGHTS), side / WEIGHTS, metadata)
+    try:
+        tensors = load_file(side / WEIGHTS)
+    except SafetensorError:
+        raise BundleError(f"{WEIGHTS} is not safetensors") from None
+    # One key only: safetensors writes several in an order that changes, and the digest with it.
+    save_file(tensors, side / WEIGHTS, {_CONFIG_KEY: sha256_file(side / CONFIG)})
 
 
 def _metadata(data: bytes) -> dict[str, str]:

@@ -3,13 +3,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
 from radimpress.eval.page import Tale, write_page
-from tests.eval.test_page import tale  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -38,7 +38,8 @@ def test_a_browser_draws_every_figure_and_complains_of_nothing(browser: Chrome, 
     drawn = browser.execute_script("return document.querySelectorAll('.plotly-graph-div .main-svg').length")
     assert figures
     assert drawn >= figures
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    told: Any = browser.execute("getLog", {"type": "browser"})
+    assert [entry for entry in told["value"] if entry["level"] == "SEVERE"] == []
 
 
 def test_a_narrow_window_does_not_scroll_sideways(browser: Chrome, tmp_path: Path, tale: Tale) -> None:
