@@ -42,6 +42,9 @@ def open_engine(settings: ServerSettings, track: Track = silent) -> Engine:
         batch=settings.batch,
         waiting=settings.waiting,
         resident=settings.resident,
+        host=settings.host,
+        chunk=settings.chunk,
+        context=settings.context,
     )
 
 

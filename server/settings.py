@@ -25,9 +25,12 @@ class ServerSettings(BaseSettings):
     engine: Literal["inprocess", "fake"] = "inprocess"
     base: str = DEFAULT_BASE
     max_tokens: int = Field(default=256, ge=1, le=4096, description="of an impression")
-    batch: int = Field(default=16, ge=1, le=256)
+    batch: int = Field(default=16, ge=1, le=256, description="requests decoded together")
     waiting: int = Field(default=256, ge=1, description="requests that may wait")
-    resident: int = Field(default=16, ge=1, description="adapters held in memory")
+    resident: int = Field(default=16, ge=1, description="adapters on the device")
+    host: int = Field(default=64, ge=1, description="verified adapters in the host's memory")
+    chunk: int = Field(default=256, ge=1, description="tokens of prompts read in one step")
+    context: int = Field(default=4096, ge=64, description="tokens of prompt and answer; with batch, the cache's size")
     tls_certificate: Path | None = Field(default=None, description="PEM chain; needs tls_key")
     tls_key: Path | None = Field(default=None, description="PEM key; needs tls_certificate")
     drain_seconds: float = Field(default=10.0, ge=0, description="what running requests get when stopping")

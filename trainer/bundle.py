@@ -127,10 +127,18 @@ class AdapterBundle:
             DigestError: a file is not the manifest's.
             BundleError: broken, or of another base model.
         """
-        if self.base_digest != base_digest:
-            raise BundleError(f"{self.name}: fitted on base {self.base_digest[:12]}, not on {base_digest[:12]}")
+        self.check_base(base_digest)
         self.config()
         self.weights()
+
+    def check_base(self, base_digest: str) -> None:
+        """Checks the base model that the adapter was fitted on.
+
+        Raises:
+            BundleError: it is another one.
+        """
+        if self.base_digest != base_digest:
+            raise BundleError(f"{self.name}: fitted on base {self.base_digest[:12]}, not on {base_digest[:12]}")
 
     def _read(self, name: str) -> bytes:
         path = self.path / name

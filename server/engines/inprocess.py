@@ -1,54 +1,41 @@
-"""The embedded engine: transformers and peft in this process, one thread.
+"""The embedded engine: one base model in this process, many adapters in one batch.
 
-Requests that wait for the same adapter version share a batch; two adapters never do. An adapter is
-held under its digest, so that a new version is another adapter. Continuous batching and mixed
-adapters in one batch are not covered.
+One thread steps the model; requests join and leave between steps. An adapter is known by its digest all
+the way, so that a new version is another adapter.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-import torch
-from peft import LoraConfig, PeftModel, set_peft_model_state_dict
-
-from radimpress.reports.errors import (
-    BundleError,
-    DeadlineError,
-    EngineError,
-    InputError,
-    OverloadError,
-    RadimpressError,
-)
+from radimpress.reports.errors import DeadlineError, EngineError, InputError, RadimpressError
 from radimpress.server.engines import Limits, Piece
-from radimpress.server.engines.decode import Row, decode
+from radimpress.server.engines.decoder import Batch, Decoder, Read
+from radimpress.server.engines.host import Host
+from radimpress.server.engines.scheduler import Scheduler, Sequence, Step
+from radimpress.server.engines.slots import Packed, Probe, Slots, pack
 from radimpress.trainer.bundle import AdapterBundle, check_targets
 from radimpress.trainer.load import LoadedBase
 
-_SHAPE = {"r", "lora_alpha", "target_modules", "use_rslora", "task_type"}
 _PROBE = "Findings: The lungs are clear."
 _HALF_CHARACTER = "\ufffd"
+_LATE_WAITING = "the deadline passed while the request waited"
+_LATE_WRITING = "the deadline passed before the impression was complete"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
-    row: Row
+    sequence: Sequence
     adapter: AdapterBundle | None
-    limits: Limits
     loop: asyncio.AbstractEventLoop
     answers: asyncio.Queue[Piece | Exception] = field(default_factory=asyncio.Queue)
     said: str = ""
-
-    @property
-    def digest(self) -> str:
-        return self.adapter.digest if self.adapter else ""
 
     def put(self, answer: Piece | Exception) -> None:
         # A caller whose loop is closed has left, and must not take the others of its batch along.
@@ -63,40 +50,54 @@ class InProcessEngine:
         loaded: the base model.
         batch: requests decoded together at most.
         waiting: requests that may wait; one more is refused.
-        resident: adapters held in memory at most; the one not used for longest leaves.
+        resident: adapters on the device at most; the one not used for longest leaves.
+        host: verified adapters in the host's memory at most; one that left is verified anew.
+        chunk: tokens of prompts read in one step at most.
+        context: tokens of prompt and answer at most; with `batch` it fixes the cache's memory.
     """
 
-    def __init__(self, loaded: LoadedBase, *, batch: int = 16, waiting: int = 256, resident: int = 16) -> None:
+    def __init__(
+        self,
+        loaded: LoadedBase,
+        *,
+        batch: int = 16,
+        waiting: int = 256,
+        resident: int = 16,
+        host: int = 64,
+        chunk: int = 256,
+        context: int = 4096,
+    ) -> None:
         self.base_name = loaded.base.name
         self.base_digest = loaded.digest
         self._loaded = loaded
-        self._model: Any = loaded.model
         self._stop = loaded.stop_ids()
-        self._context = int(loaded.model.config.max_position_embeddings)
-        self._batch = batch
-        self._waiting = waiting
-        self._resident = resident
-        self._held: OrderedDict[str, None] = OrderedDict()
-        self._queue: deque[_Job] = deque()
+        self._decoder = Decoder(loaded.model, rows=batch, context=context)
+        self._slots = Slots(self._decoder.shapes, self._decoder.layers, resident, self._decoder.like)
+        self._probe = self._read_probe()
+        self._scheduler = Scheduler(rows=batch, chunk=chunk, waiting=waiting, slots=resident)
+        self._jobs: dict[Sequence, _Job] = {}
         self._wake = threading.Condition()
         self._closed = False
+        self._host = Host(self._load, host, self._rouse)
         self._thread = threading.Thread(target=self._work, name="radimpress-engine", daemon=True)
         self._thread.start()
 
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """See `radimpress.server.engines.Engine.generate`."""
-        row = Row(self._loaded.prompt_ids(prompt), limits.max_tokens, [])
-        if len(row.prompt) + limits.max_tokens > self._context:
-            room = self._context - limits.max_tokens
-            raise InputError("findings", f"make {len(row.prompt)} tokens; the base model has room for {room}")
-        job = _Job(row, adapter, limits, asyncio.get_running_loop())
+        ids = self._loaded.prompt_ids(prompt)
+        room = self._decoder.context - limits.max_tokens
+        if len(ids) > room:
+            raise InputError("findings", f"make {len(ids)} tokens; the base model has room for {room}")
+        sequence = Sequence(ids, adapter.digest if adapter else "", limits.max_tokens, limits.deadline)
+        job = _Job(sequence, adapter, asyncio.get_running_loop())
         with self._wake:
             if self._closed:
                 raise EngineError("the engine is closed")
-            self._queue = deque(waiting for waiting in self._queue if not waiting.row.dropped)
-            if len(self._queue) >= self._waiting:
-                raise OverloadError(f"{self._waiting} requests are waiting already")
-            self._queue.append(job)
+            self._drop(one for one in list(self._scheduler.waiting) if one.dropped)
+            self._scheduler.submit(sequence, time.monotonic())
+            self._jobs[sequence] = job
+            if adapter is not None:
+                self._host.want(adapter)
             self._wake.notify()
         try:
             while True:
@@ -107,135 +108,157 @@ class InProcessEngine:
                 if answer.finish:
                     return
         finally:
-            row.dropped = True
+            sequence.dropped = True
+            self._rouse()
 
     def close(self) -> None:
-        """Ends the work in hand with EngineError and waits for the thread."""
+        """Ends the work in hand with EngineError and waits for the threads."""
         with self._wake:
             self._closed = True
             self._wake.notify()
         self._thread.join()
+        self._host.close()
 
-    @property
-    def _pad(self) -> int:
-        return int(self._loaded.tokenizer.pad_token_id)
+    def _rouse(self) -> None:
+        with self._wake:
+            self._wake.notify()
 
     def _work(self) -> None:
-        while jobs := self._next_jobs():
+        while step := self._next_step():
             try:
-                with self._as(jobs[0].adapter):
-                    self._answer(jobs)
-            except RadimpressError as error:
-                self._fail(jobs, error)
+                self._run(step)
             except Exception as error:
                 # The text of a foreign error may quote its input; its type does not.
-                self._fail(jobs, EngineError(f"the engine failed ({type(error).__name__})"))
-        self._fail(list(self._queue), EngineError("the engine is closed"))
-
-    def _next_jobs(self) -> list[_Job]:
-        """The oldest job and the others that wait for the same adapter; empty when closed."""
+                with self._wake:
+                    self._fail(
+                        list(self._scheduler.running), EngineError(f"the engine failed ({type(error).__name__})")
+                    )
+                    # A slot that may hold something else than its name says is given up.
+                    for _, key in step.installs:
+                        self._scheduler.residency.forget(key)
         with self._wake:
-            while True:
-                if self._closed:
-                    return []
-                late = [job for job in self._queue if _is_late(job)]
-                self._fail(late, DeadlineError("the deadline passed while the request waited"))
-                self._queue = deque(job for job in self._queue if job not in late and not job.row.dropped)
-                if self._queue:
-                    break
-                self._wake.wait()
-            digest = self._queue[0].digest
-            jobs = [job for job in self._queue if job.digest == digest][: self._batch]
-            self._queue = deque(job for job in self._queue if job not in jobs)
-            return jobs
+            self._fail(list(self._jobs), EngineError("the engine is closed"))
 
-    def _answer(self, jobs: list[_Job]) -> None:
-        for _ in decode(self._model, [job.row for job in jobs], self._stop, self._pad):
-            for job in jobs:
-                if job.row.dropped:
-                    continue
-                if self._closed:
-                    raise EngineError("the engine is closed")
-                if _is_late(job):
-                    self._fail([job], DeadlineError("the deadline passed before the impression was complete"))
-                    continue
-                self._say(job)
+    def _next_step(self) -> Step | None:
+        """Waits until there is something to do; None when closed."""
+        with self._wake:
+            while not self._closed:
+                now = time.monotonic()
+                everyone = list(self._jobs)
+                self._drop(one for one in everyone if one.dropped)
+                late = [one for one in self._jobs if one.late(now)]
+                self._fail((one for one in late if one.row < 0), DeadlineError(_LATE_WAITING))
+                self._fail((one for one in late if not one.dropped), DeadlineError(_LATE_WRITING))
+                self._refuse()
+                step = self._scheduler.step(now, self._ready)
+                if step.decodes or step.chunks:
+                    return step
+                first = min((one.deadline for one in self._jobs if one.deadline is not None), default=None)
+                self._wake.wait(None if first is None else max(0.0, first - now))
+            return None
 
-    def _say(self, job: _Job) -> None:
-        row = job.row
-        text = self._loaded.tokenizer.decode(row.written)
-        if not row.finish and text.endswith(_HALF_CHARACTER):
+    def _ready(self, key: str) -> bool:
+        """Whether an adapter that waiting requests want is in the host's memory."""
+        adapter = self._adapter(key)
+        future = self._host.want(adapter)
+        return future.done() and future.exception() is None
+
+    def _adapter(self, key: str) -> AdapterBundle:
+        adapter = next(job.adapter for job in self._jobs.values() if job.sequence.key == key)
+        if adapter is None:
+            raise EngineError("the base model is no adapter")
+        return adapter
+
+    def _refuse(self) -> None:
+        """Ends the waiting requests whose adapter could not be loaded; the next one has it tried anew."""
+        wanted = {one.key: self._jobs[one].adapter for one in self._scheduler.waiting if one.key}
+        for key, adapter in wanted.items():
+            if adapter is None or key in self._scheduler.residency.held():
+                continue
+            future = self._host.want(adapter)
+            error = future.exception() if future.done() else None
+            if error is not None:
+                self._host.forget(key)
+                told = error if isinstance(error, RadimpressError) else EngineError(f"{adapter.name}: cannot be loaded")
+                self._fail([one for one in list(self._scheduler.waiting) if one.key == key], told)
+
+    def _run(self, step: Step) -> None:
+        for slot, key in step.installs:
+            self._slots.install(slot, self._host.want(self._adapter(key)).result())
+        decodes = sorted(step.decodes, key=lambda one: (one.slot, one.row))
+        chunks = sorted(step.chunks, key=lambda one: (one.sequence.slot, one.sequence.row))
+        tokens = [one.written[-1] for one in decodes]
+        rows = [one.row for one in decodes]
+        positions = [len(one.prompt) + len(one.written) - 1 for one in decodes]
+        reads, wanted, asked = [], list(range(len(decodes))), list(decodes)
+        for chunk in chunks:
+            one = chunk.sequence
+            reads.append(Read(one.row, chunk.start, chunk.stop, len(tokens)))
+            tokens += one.prompt[chunk.start : chunk.stop]
+            rows += [one.row] * (chunk.stop - chunk.start)
+            positions += range(chunk.start, chunk.stop)
+            if chunk.last:
+                wanted.append(len(tokens) - 1)
+                asked.append(one)
+        grids = self._slots.plan([one.slot for one in decodes])
+        grids += self._slots.plan([c.sequence.slot for c in chunks for _ in range(c.stop - c.start)], len(decodes))
+        batch = Batch(tokens, rows, positions, len(decodes), reads, wanted)
+        best = self._decoder.forward(batch, self._slots, grids).max(-1)
+        with self._wake:
+            for chunk in chunks:
+                chunk.sequence.read = chunk.stop
+            for one, token, score in zip(asked, best.indices.tolist(), best.values.tolist(), strict=True):
+                if not math.isfinite(score):
+                    self._fail([one], EngineError("the model's answer is not finite"))
+                    continue
+                self._take(one, token)
+
+    def _take(self, one: Sequence, token: int) -> None:
+        """Gives a sequence its next token."""
+        if token in self._stop:
+            one.finish = "stop"
+        else:
+            one.written.append(token)
+            if len(one.written) >= one.max_tokens:
+                one.finish = "length"
+        if one.dropped:
+            return
+        job = self._jobs[one]
+        text = self._loaded.tokenizer.decode(one.written)
+        if not one.finish and text.endswith(_HALF_CHARACTER):
             return
         piece, job.said = text[len(job.said) :], text
-        if row.finish:
-            job.put(Piece(piece, row.finish, len(row.prompt), len(row.written)))
-            row.dropped = True
+        if one.finish:
+            job.put(Piece(piece, one.finish, len(one.prompt), len(one.written)))
+            self._drop([one])
         elif piece:
             job.put(Piece(piece))
 
-    def _fail(self, jobs: Sequence[_Job], error: Exception) -> None:
-        for job in jobs:
-            if not job.row.dropped:
-                job.row.dropped = True
-                job.put(error)
+    def _drop(self, sequences: Iterable[Sequence]) -> None:
+        for one in list(sequences):
+            one.dropped = True
+            if one.row >= 0:
+                self._decoder.wipe(one.row, len(one.prompt) + len(one.written))
+            del self._jobs[one]
+            self._scheduler.leave(one)
 
-    def _as(self, adapter: AdapterBundle | None) -> AbstractContextManager[Any]:
-        """Makes the model be exactly this adapter, or exactly the base."""
-        if adapter is None:
-            return self._model.disable_adapter() if isinstance(self._model, PeftModel) else nullcontext()
-        if adapter.digest not in self._held:
-            self._load(adapter)
-        self._held.move_to_end(adapter.digest)
-        self._model.set_adapter(adapter.digest, inference_mode=True)
-        if list(self._model.active_adapters) != [adapter.digest]:
-            raise EngineError(f"{adapter.name}: did not become active")
-        return nullcontext()
+    def _fail(self, sequences: Iterable[Sequence], error: Exception) -> None:
+        for one in list(sequences):
+            if not one.dropped:
+                self._jobs[one].put(error)
+            self._drop([one])
 
-    def _load(self, adapter: AdapterBundle) -> None:
-        """Verifies an adapter and takes it in; nothing is left behind when it is refused."""
-        adapter.verify(self.base_digest)
+    def _load(self, adapter: AdapterBundle) -> Packed:
+        """Verifies an adapter, on the loading thread; nothing of a refused one reaches the model."""
+        adapter.check_base(self.base_digest)
         check_targets(adapter, self._loaded.base.targets)
-        # Only what shapes the matrices: other ways to begin (PiSSA, OLoRA) would change the base's weights.
-        config = LoraConfig(**{key: value for key, value in adapter.config().items() if key in _SHAPE})
-        weights = adapter.weights()
-        while len(self._held) >= self._resident:
-            oldest, _ = self._held.popitem(last=False)
-            self._model.delete_adapter(oldest)
-        try:
-            if isinstance(self._model, PeftModel):
-                self._model.add_adapter(adapter.digest, config)
-            else:
-                self._model = PeftModel(self._model, config, adapter_name=adapter.digest)
-            result: Any = set_peft_model_state_dict(self._model, weights, adapter_name=adapter.digest)
-            missing = [key for key in result.missing_keys if "lora_" in key and adapter.digest in key]
-            if result.unexpected_keys or missing:
-                raise BundleError(f"{adapter.name}: its tensors do not fit the base model's modules")
-            self._model.eval()
-            self._probe(adapter)
-        except BaseException:
-            self._forget(adapter)
-            raise
-        self._held[adapter.digest] = None
+        packed = pack(adapter, self._decoder.shapes, self._decoder.layers, self._decoder.like.dtype)
+        self._probe.check(adapter.name, packed, self._decoder.shapes)
+        return packed
 
-    def _forget(self, adapter: AdapterBundle) -> None:
-        """Takes a refused adapter out again; without any adapter the model is the bare base."""
-        if not isinstance(self._model, PeftModel):
-            return
-        if adapter.digest in self._model.peft_config:
-            self._model.delete_adapter(adapter.digest)
-        if not self._held:
-            self._model = self._model.unload()
-
-    @torch.inference_mode()
-    def _probe(self, adapter: AdapterBundle) -> None:
-        ids = torch.tensor([self._loaded.prompt_ids(_PROBE)], device=self._model.device)
-        self._model.set_adapter(adapter.digest, inference_mode=True)
-        adapted = self._model(input_ids=ids, logits_to_keep=1).logits
-        with self._model.disable_adapter():
-            plain = self._model(input_ids=ids, logits_to_keep=1).logits
-        if torch.equal(adapted, plain) or not bool(torch.isfinite(adapted).all()):
-            raise BundleError(f"{adapter.name}: the model answers with it as it does without")
-
-
-def _is_late(job: _Job) -> bool:
-    return job.limits.deadline is not None and time.monotonic() > job.limits.deadline
+    def _read_probe(self) -> Probe:
+        ids = self._loaded.prompt_ids(_PROBE)
+        probe = Probe(self._decoder.shapes)
+        read = [Read(0, 0, len(ids), 0)]
+        self._decoder.forward(Batch(ids, [0] * len(ids), list(range(len(ids))), 0, read, [0]), probe, [])
+        return probe

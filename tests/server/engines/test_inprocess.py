@@ -25,7 +25,7 @@ from radimpress.reports.errors import (
 )
 from radimpress.reports.files import sha256_file
 from radimpress.server.engines import Limits, Piece, inprocess
-from radimpress.server.engines.decode import decode
+from radimpress.server.engines.decoder import Decoder
 from radimpress.server.engines.inprocess import InProcessEngine
 from radimpress.server.engines.writer import EngineWriter
 from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS, AdapterBundle, open_bundle
@@ -118,8 +118,8 @@ def _spoil(bundle: AdapterBundle, into: Path, change: Callable[[dict[str, torch.
 
 def _copy(bundle: AdapterBundle, into: Path, tensors: dict[str, torch.Tensor], config: dict[str, Any]) -> AdapterBundle:
     into.mkdir()
-    save_file(tensors, into / WEIGHTS, {"format": "pt"})
     (into / CONFIG).write_text(json.dumps({**bundle.config(), **config}), "utf-8")
+    save_file(tensors, into / WEIGHTS, {"adapter_config_sha256": sha256_file(into / CONFIG)})
     digests = {name: sha256_file(into / name) for name in (WEIGHTS, CONFIG)}
     (into / MANIFEST).write_text(json.dumps({**bundle.manifest, "files": digests}), "utf-8")
     return open_bundle(into)
@@ -211,7 +211,7 @@ def test_an_adapter_that_left_memory_writes_the_same_when_it_is_back(
 def test_an_adapter_that_left_memory_is_verified_anew(
     make: Make, tiny_folder: Path, tmp_path: Path, bundles: tuple[AdapterBundle, AdapterBundle]
 ) -> None:
-    engine = make(resident=1)
+    engine = make(resident=1, host=1)
     mine = make_bundle(tiny_folder, tmp_path, seed=3)
     _alone(engine, mine, PROMPTS[:1])
     _alone(engine, bundles[0], PROMPTS[:1])
@@ -323,18 +323,28 @@ def _copy_with(bundle: AdapterBundle, into: Path, config: dict[str, Any]) -> Ada
 def _logits(engine: InProcessEngine) -> torch.Tensor:
     """What the base model in this engine makes of a prompt, to the last bit."""
     ids = torch.tensor([engine._loaded.prompt_ids(PROMPTS[0])])
-    with engine._as(None):
-        return torch.as_tensor(engine._model(input_ids=ids).logits).clone()
+    return torch.as_tensor(engine._loaded.model(input_ids=ids).logits).clone()
 
 
-def test_the_same_weights_at_another_scale_are_never_taken_for_each_other(
+def test_the_same_weights_at_another_scale_are_another_adapter(
     make: Make, tmp_path: Path, tiny_folder: Path, bundles: tuple[AdapterBundle, AdapterBundle]
 ) -> None:
     engine = make()
     louder = _copy_with(bundles[0], tmp_path / "louder", {"lora_alpha": 32})
-    with pytest.raises(BundleError, match="was fitted with another"):
-        _alone(engine, louder)
+    assert louder.digest != bundles[0].digest
     assert _alone(engine, bundles[0]) == _plain(tiny_folder, bundles[0])
+    assert _alone(engine, louder) == _plain(tiny_folder, louder)
+
+
+def test_weights_beside_another_configuration_are_refused(
+    make: Make, tmp_path: Path, bundles: tuple[AdapterBundle, AdapterBundle]
+) -> None:
+    mine = _copy_with(bundles[0], tmp_path / "mine", {})
+    (mine.path / CONFIG).write_text(json.dumps({**mine.config(), "lora_alpha": 32}), "utf-8")
+    files = {**mine.manifest["files"], CONFIG: sha256_file(mine.path / CONFIG)}
+    (mine.path / MANIFEST).write_text(json.dumps({**mine.manifest, "files": files}), "utf-8")
+    with pytest.raises(BundleError, match="was fitted with another"):
+        _alone(make(), open_bundle(mine.path), PROMPTS[:1])
 
 
 def test_an_adapter_of_another_base_is_refused(make: Make, tiny_folder: Path, tmp_path: Path) -> None:
@@ -383,21 +393,21 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.entered = threading.Event()
         self.opened = threading.Event()
-        real = decode
+        real = Decoder.forward
 
-        def held(*arguments: Any) -> Iterator[None]:
+        def held(*arguments: Any) -> torch.Tensor:
             self.entered.set()
             assert self.opened.wait(60)
-            yield from real(*arguments)
+            return real(*arguments)
 
-        monkeypatch.setattr("radimpress.server.engines.inprocess.decode", held)
+        monkeypatch.setattr(Decoder, "forward", held)
 
     async def until_entered(self) -> None:
         assert await asyncio.to_thread(self.entered.wait, 60)
 
 
 async def _queued(engine: InProcessEngine, count: int) -> None:
-    while len(engine._queue) != count:
+    while len(engine._scheduler.waiting) != count:
         await asyncio.sleep(0.001)
 
 
@@ -518,11 +528,11 @@ def test_a_closed_engine_refuses(make: Make) -> None:
 def test_a_foreign_errors_text_is_not_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make()
 
-    def fail(*arguments: Any) -> Iterator[None]:
+    def fail(*arguments: Any) -> torch.Tensor:
         raise ValueError(f"Findings: a fracture {len(arguments)}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(inprocess, "decode", fail)
+        patch.setattr(Decoder, "forward", fail)
         with pytest.raises(EngineError) as caught:
             asyncio.run(_text(engine, PROMPTS[0], None))
     assert str(caught.value) == "the engine failed (ValueError)"
@@ -549,6 +559,6 @@ def test_evaluation_that_stops_half_way_leaves_the_engine_usable(make: Make) -> 
 
 
 def test_the_model_on_disk_is_what_is_in_memory(make: Make, tiny_folder: Path) -> None:
-    held = make()._model.state_dict()
+    held = make()._loaded.model.state_dict()
     disk = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).state_dict()
     assert all(torch.equal(held[key], disk[key]) for key in disk)

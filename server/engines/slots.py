@@ -1,0 +1,233 @@
+"""LoRA for many adapters in one batch, without a loop over adapters.
+
+Adapters are stacked by slot: for each fused projection A is [layers, slots, parts * rank, in] and B is
+[layers, slots, parts * rank, out], block-diagonal over the parts (q, k and v; gate and up) and with
+alpha / rank multiplied in. Tokens of one slot stand side by side, and two batched products serve the
+slots together (the segments of Punica, Chen et al. 2023, and S-LoRA, Sheng et al. 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from radimpress.reports.errors import BundleError
+from radimpress.trainer.bundle import AdapterBundle
+
+_KEY = "base_model.model.model.layers.{layer}.{path}.lora_{side}.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A fused projection.
+
+    Attributes:
+        inputs: width of what goes in.
+        parts: path within the layer and width of what comes out, for each module that is fused.
+    """
+
+    inputs: int
+    parts: tuple[tuple[str, int], ...]
+
+    @property
+    def outputs(self) -> int:
+        """Width of what comes out, all parts together."""
+        return sum(width for _, width in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A verified adapter, ready to be copied into a slot.
+
+    Attributes:
+        rank: of all its matrices.
+        matrices: for each projection and part A [layers, rank, in] and B [layers, rank, out] with the
+            scale in it; None where the adapter leaves the part alone.
+    """
+
+    rank: int
+    matrices: tuple[tuple[tuple[Tensor, Tensor] | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Tokens of one step sorted into [slots, width].
+
+    Attributes:
+        first: lowest slot.
+        count: slots from there on.
+        width: tokens of the slot that has most.
+        whole: where they stand in the step, when they fill the grid side by side.
+        tokens: else where each stands in the step,
+        take: for each place of the grid the token that goes there,
+        put: and for each of `tokens` its place in the grid.
+    """
+
+    first: int
+    count: int
+    width: int
+    whole: slice | None
+    tokens: Tensor
+    take: Tensor
+    put: Tensor
+
+
+def pack(adapter: AdapterBundle, shapes: Sequence[Shape], layers: int, dtype: torch.dtype) -> Packed:
+    """Reads an adapter's matrices into the shape of the slots.
+
+    Raises:
+        BundleError: its tensors do not fit the base model's modules.
+    """
+    weights = adapter.weights()
+    config = adapter.config()
+    rank = adapter.rank
+    scale = config["lora_alpha"] / (rank**0.5 if config.get("use_rslora") else rank)
+    targets = set(config["target_modules"])
+    matrices: list[tuple[tuple[Tensor, Tensor] | None, ...]] = []
+    for shape in shapes:
+        parts: list[tuple[Tensor, Tensor] | None] = []
+        for path, width in shape.parts:
+            if path.rpartition(".")[2] not in targets:
+                parts.append(None)
+                continue
+            sides = []
+            for side, wanted in (("A", (rank, shape.inputs)), ("B", (width, rank))):
+                keys = [_KEY.format(layer=layer, path=path, side=side) for layer in range(layers)]
+                if any(key not in weights or tuple(weights[key].shape) != wanted for key in keys):
+                    raise BundleError(f"{adapter.name}: its tensors do not fit the base model's modules")
+                sides.append(torch.stack([weights.pop(key) for key in keys]).to(dtype))
+            parts.append((sides[0], sides[1].transpose(1, 2).mul(scale).contiguous()))
+        matrices.append(tuple(parts))
+    if weights:
+        raise BundleError(f"{adapter.name}: its tensors do not fit the base model's modules")
+    return Packed(rank, tuple(matrices))
+
+
+class Slots:
+    """The adapters on the device.
+
+    Args:
+        shapes: the model's fused projections.
+        layers: of the model.
+        count: of slots.
+        like: a tensor of the device and type to use.
+    """
+
+    def __init__(self, shapes: Sequence[Shape], layers: int, count: int, like: Tensor) -> None:
+        self._shapes = shapes
+        self._layers = layers
+        self._count = count
+        self._like = like
+        self._rank = 0
+        self._a: list[Tensor] = []
+        self._b: list[Tensor] = []
+
+    def install(self, slot: int, packed: Packed) -> None:
+        """Overwrites a slot; of ranks, the highest seen sets how much room each slot has."""
+        if packed.rank > self._rank:
+            self._grow(packed.rank)
+        for at, parts in enumerate(packed.matrices):
+            a, b = self._a[at][:, slot], self._b[at][:, slot]
+            a.zero_()
+            b.zero_()
+            column = 0
+            for part, (pair, (_, width)) in enumerate(zip(parts, self._shapes[at].parts, strict=True)):
+                if pair is not None:
+                    rows = slice(part * self._rank, part * self._rank + packed.rank)
+                    a[:, rows] = pair[0]
+                    b[:, rows, column : column + width] = pair[1]
+                column += width
+
+    def plan(self, slots: Sequence[int], first: int = 0) -> list[Grid]:
+        """Sorts tokens that stand in the step from `first` on into a grid; no grid without adapters.
+
+        Args:
+            slots: of each token, in ascending order; below 0 is the base model, which stays out of the grid.
+            first: where the first of them stands.
+        """
+        adapted = [(slot, first + at) for at, slot in enumerate(slots) if slot >= 0]
+        if not adapted:
+            return []
+        low, high = adapted[0][0], adapted[-1][0]
+        columns: list[list[int]] = [[] for _ in range(high - low + 1)]
+        for slot, token in adapted:
+            columns[slot - low].append(token)
+        width = max(len(column) for column in columns)
+        full = all(len(column) == width for column in columns)
+        whole = slice(adapted[0][1], adapted[-1][1] + 1) if full else None
+        take = [token for column in columns for token in column + [adapted[0][1]] * (width - len(column))]
+        put = [width * at + n for at, column in enumerate(columns) for n in range(len(column))]
+        where = [self._index(numbers) for numbers in ([token for _, token in adapted], take, put)]
+        return [Grid(low, len(columns), width, whole, *where)]
+
+    def add(self, grids: Sequence[Grid], layer: int, at: int, x: Tensor, y: Tensor) -> None:
+        """Adds to y [tokens, out] what each token's adapter makes of x [tokens, in] in projection `at`."""
+        for grid in grids:
+            slots = slice(grid.first, grid.first + grid.count)
+            a, b = self._a[at][layer, slots], self._b[at][layer, slots]
+            shape = (grid.count, grid.width, -1)
+            if grid.whole is not None:
+                low = torch.bmm(x[grid.whole].reshape(shape), a.transpose(1, 2))
+                y[grid.whole].view(shape).baddbmm_(low, b)
+                continue
+            low = torch.bmm(x.index_select(0, grid.take).view(shape), a.transpose(1, 2))
+            delta = torch.bmm(low, b).view(grid.count * grid.width, -1)
+            y.index_add_(0, grid.tokens, delta.index_select(0, grid.put))
+
+    def _index(self, numbers: list[int]) -> Any:
+        return torch.tensor(numbers, device=self._like.device)
+
+    def _grow(self, rank: int) -> None:
+        old, self._rank = self._rank, rank
+        for side in (self._a, self._b):
+            held, side[:] = list(side), []
+            for at, shape in enumerate(self._shapes):
+                width = shape.inputs if side is self._a else shape.outputs
+                fresh = self._like.new_zeros(self._layers, self._count, len(shape.parts) * rank, width)
+                if held:
+                    parts = (self._layers, self._count, len(shape.parts), -1, width)
+                    fresh.view(parts)[:, :, :, :old] = held[at].view(parts)
+                side.append(fresh)
+
+
+class Probe:
+    """What the base model's projections take and give for a probe prompt, to try adapters on.
+
+    Its `add` stands in for that of `Slots` while the base model reads the prompt.
+    """
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        self._seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in shapes]
+
+    def add(self, _grids: Sequence[Grid], _layer: int, at: int, x: Tensor, y: Tensor) -> None:
+        """Keeps the last two tokens' input and output of a projection; layers come in order."""
+        self._seen[at].append((x[-2:].clone(), y[-2:].clone()))
+
+    def check(self, name: str, packed: Packed, shapes: Sequence[Shape]) -> None:
+        """Runs an adapter's matrices on what was kept.
+
+        Raises:
+            BundleError: no projection gives anything else with the adapter than without, or what it gives
+                is not finite.
+        """
+        changes = False
+        for seen, parts, shape in zip(self._seen, packed.matrices, shapes, strict=True):
+            x = torch.stack([pair[0] for pair in seen])
+            y = torch.stack([pair[1] for pair in seen])
+            column = 0
+            for pair, (_, width) in zip(parts, shape.parts, strict=True):
+                plain = y[..., column : column + width]
+                column += width
+                if pair is None:
+                    continue
+                a, b = (side.to(x.device) for side in pair)
+                adapted = torch.baddbmm(plain, torch.bmm(x, a.transpose(1, 2)), b)
+                if not bool(torch.isfinite(adapted).all()):
+                    raise BundleError(f"{name}: the model's answer with it is not finite")
+                changes = changes or not torch.equal(adapted, plain)
+        if not changes:
+            raise BundleError(f"{name}: the model answers with it as it does without")
