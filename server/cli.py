@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict, astuple
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import grpc
@@ -25,6 +27,7 @@ from radimpress.server.routes import RouteTable
 from radimpress.server.serve import open_engine
 from radimpress.server.serve import serve as serve_until_told
 from radimpress.server.settings import load_settings
+from radimpress.trainer.bases import DEFAULT_BASE, find_base
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Impressions from findings, clinic by clinic."
@@ -32,7 +35,9 @@ app = typer.Typer(
 reports_app = typer.Typer(no_args_is_help=True, help="Make, filter and split reports.")
 adapters_app = typer.Typer(no_args_is_help=True, help="Register, promote and roll back adapters.")
 app.add_typer(reports_app, name="reports")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine what the README says.")
 app.add_typer(adapters_app, name="adapters")
+app.add_typer(bench_app, name="bench")
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="TOML file; the published settings without it.")]
 Dataset = Annotated[Path, typer.Argument(help="Folder that `reports prepare` wrote.")]
@@ -292,6 +297,29 @@ def generate(
     ERR.print(f"{who.adapter}@{who.version} {who.digest or who.base_model}, route table {who.route_table}")
     for finding in answer.check_findings:
         ERR.print(f"[yellow]{finding.check}: {finding.message}[/yellow]")
+
+
+@bench_app.command("engine")
+def bench_engine(
+    rounds: Annotated[int, typer.Option(min=1, help="Of each pair of sides.")] = 5,
+    base: Annotated[str, typer.Option(help="Base model.")] = DEFAULT_BASE,
+    as_json: Annotated[bool, typer.Option("--json", help="One object, each figure {value, low, high}.")] = False,
+) -> None:
+    """Many adapters in one batch: beside the base model alone, beside PEFT, while adapters come and go."""
+    quiet_models()
+    from radimpress.server.bench.engine import measure
+    from radimpress.trainer.fetch import base_folder
+    from radimpress.trainer.load import load_base
+
+    found = find_base(base)
+    folder = base_folder(found, track)
+    with TemporaryDirectory() as bundles:
+        figures = measure(lambda: load_base(found, folder), Path(bundles), rounds, track)
+    if as_json:
+        OUT.print_json(json.dumps({name: asdict(figure) for name, figure in figures.items()}))
+        return
+    rows = ((name, *(f"{number:.3g}" for number in astuple(figure))) for name, figure in figures.items())
+    table(f"median and range of {rounds} rounds", ("figure", "value", "low", "high"), rows)
 
 
 def _read(path: Path) -> str:

@@ -25,7 +25,7 @@ class Host:
 
     def __init__(self, load: Callable[[AdapterBundle], Packed], limit: int, loaded: Callable[[], None]) -> None:
         self._load = load
-        self._limit = limit
+        self.limit = limit
         self._loaded = loaded
         self._held: OrderedDict[str, Future[Packed]] = OrderedDict()
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class Host:
             self._held.move_to_end(adapter.digest)
             # One that is being loaded is wanted by somebody.
             spare = [key for key, one in self._held.items() if one.done() and key != adapter.digest]
-            for key in spare[: max(0, len(self._held) - self._limit)]:
+            for key in spare[: max(0, len(self._held) - self.limit)]:
                 del self._held[key]
         if held is None:
             # Not under the lock: one that is loaded already calls back at once.

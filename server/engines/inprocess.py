@@ -10,7 +10,8 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -27,6 +28,21 @@ _PROBE = "Findings: The lungs are clear."
 _HALF_CHARACTER = "\ufffd"
 _LATE_WAITING = "the deadline passed while the request waited"
 _LATE_WRITING = "the deadline passed before the impression was complete"
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """What one step of the model did.
+
+    Attributes:
+        seconds: it took.
+        wrote: sequences that wrote on.
+        read: tokens of prompts.
+    """
+
+    seconds: float
+    wrote: int
+    read: int
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +70,8 @@ class InProcessEngine:
         host: verified adapters in the host's memory at most; one that left is verified anew.
         chunk: tokens of prompts read in one step at most.
         context: tokens of prompt and answer at most; with `batch` it fixes the cache's memory.
+        stop: without it every answer is as long as it may be, which only a benchmark wants.
+        observe: called on the engine's thread after each step.
     """
 
     def __init__(
@@ -66,26 +84,30 @@ class InProcessEngine:
         host: int = 64,
         chunk: int = 256,
         context: int = 4096,
+        stop: bool = True,
+        observe: Callable[[StepTime], None] | None = None,
     ) -> None:
         self.base_name = loaded.base.name
         self.base_digest = loaded.digest
-        self._loaded = loaded
-        self._stop = loaded.stop_ids()
-        self._decoder = Decoder(loaded.model, rows=batch, context=context)
-        self._slots = Slots(self._decoder.shapes, self._decoder.layers, resident, self._decoder.like)
+        self.loaded = loaded
+        self._stop = loaded.stop_ids() if stop else frozenset()
+        self.decoder = Decoder(loaded.model, rows=batch, context=context)
+        self._slots = Slots(self.decoder.shapes, self.decoder.layers, resident, self.decoder.like)
         self._probe = self._read_probe()
         self._scheduler = Scheduler(rows=batch, chunk=chunk, waiting=waiting, slots=resident)
         self._jobs: dict[Sequence, _Job] = {}
         self._wake = threading.Condition()
+        self._wanted: dict[str, Future[Packed]] = {}
         self._closed = False
-        self._host = Host(self._load, host, self._rouse)
+        self._observe = observe
+        self._host = Host(self.load, host, self._rouse)
         self._thread = threading.Thread(target=self._work, name="radimpress-engine", daemon=True)
         self._thread.start()
 
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """See `radimpress.server.engines.Engine.generate`."""
-        ids = self._loaded.prompt_ids(prompt)
-        room = self._decoder.context - limits.max_tokens
+        ids = self.loaded.prompt_ids(prompt)
+        room = self.decoder.context - limits.max_tokens
         if len(ids) > room:
             raise InputError("findings", f"make {len(ids)} tokens; the base model has room for {room}")
         sequence = Sequence(ids, adapter.digest if adapter else "", limits.max_tokens, limits.deadline)
@@ -96,8 +118,7 @@ class InProcessEngine:
             self._drop(one for one in list(self._scheduler.waiting) if one.dropped)
             self._scheduler.submit(sequence, time.monotonic())
             self._jobs[sequence] = job
-            if adapter is not None:
-                self._host.want(adapter)
+            self._want()
             self._wake.notify()
         try:
             while True:
@@ -124,20 +145,30 @@ class InProcessEngine:
             self._wake.notify()
 
     def _work(self) -> None:
-        while step := self._next_step():
-            try:
-                self._run(step)
-            except Exception as error:
-                # The text of a foreign error may quote its input; its type does not.
-                with self._wake:
-                    self._fail(
-                        list(self._scheduler.running), EngineError(f"the engine failed ({type(error).__name__})")
-                    )
-                    # A slot that may hold something else than its name says is given up.
-                    for _, key in step.installs:
-                        self._scheduler.residency.forget(key)
+        try:
+            while step := self._next_step():
+                begun = time.perf_counter()
+                try:
+                    self._run(step)
+                except Exception as error:
+                    self._give_up(step, error)
+                if self._observe is not None:
+                    read = sum(chunk.stop - chunk.start for chunk in step.chunks)
+                    self._observe(StepTime(time.perf_counter() - begun, len(step.decodes), read))
+        finally:
+            # Whatever ends this thread, nobody waits for it any longer.
+            with self._wake:
+                self._closed = True
+                self._fail(self._jobs, EngineError("the engine is closed"))
+
+    def _give_up(self, step: Step, error: Exception) -> None:
+        """Ends everybody who took part in a step that failed."""
         with self._wake:
-            self._fail(list(self._jobs), EngineError("the engine is closed"))
+            # The text of a foreign error may quote its input; its type does not.
+            self._fail(self._scheduler.running, EngineError(f"the engine failed ({type(error).__name__})"))
+            # A slot that may hold something else than its name says is given up.
+            for _, key in step.installs:
+                self._scheduler.residency.forget(key)
 
     def _next_step(self) -> Step | None:
         """Waits until there is something to do; None when closed."""
@@ -149,6 +180,7 @@ class InProcessEngine:
                 late = [one for one in self._jobs if one.late(now)]
                 self._fail((one for one in late if one.row < 0), DeadlineError(_LATE_WAITING))
                 self._fail((one for one in late if not one.dropped), DeadlineError(_LATE_WRITING))
+                self._wanted = self._want()
                 self._refuse()
                 step = self._scheduler.step(now, self._ready)
                 if step.decodes or step.chunks:
@@ -157,34 +189,33 @@ class InProcessEngine:
                 self._wake.wait(None if first is None else max(0.0, first - now))
             return None
 
-    def _ready(self, key: str) -> bool:
-        """Whether an adapter that waiting requests want is in the host's memory."""
-        adapter = self._adapter(key)
-        future = self._host.want(adapter)
-        return future.done() and future.exception() is None
+    def _want(self) -> dict[str, Future[Packed]]:
+        """Begins to load what the first of the waiting need; no more than fits, or they push each other out."""
+        wanted: dict[str, Future[Packed]] = {}
+        for one in self._scheduler.waiting:
+            adapter = self._jobs[one].adapter
+            known = one.key in wanted or one.key in self._scheduler.residency.held()
+            if adapter is not None and not known and len(wanted) < self._host.limit:
+                wanted[one.key] = self._host.want(adapter)
+        return wanted
 
-    def _adapter(self, key: str) -> AdapterBundle:
-        adapter = next(job.adapter for job in self._jobs.values() if job.sequence.key == key)
-        if adapter is None:
-            raise EngineError("the base model is no adapter")
-        return adapter
+    def _ready(self, key: str) -> bool:
+        future = self._wanted.get(key)
+        return future is not None and future.done() and future.exception() is None
 
     def _refuse(self) -> None:
         """Ends the waiting requests whose adapter could not be loaded; the next one has it tried anew."""
-        wanted = {one.key: self._jobs[one].adapter for one in self._scheduler.waiting if one.key}
-        for key, adapter in wanted.items():
-            if adapter is None or key in self._scheduler.residency.held():
-                continue
-            future = self._host.want(adapter)
+        for key, future in list(self._wanted.items()):
             error = future.exception() if future.done() else None
             if error is not None:
+                del self._wanted[key]
                 self._host.forget(key)
-                told = error if isinstance(error, RadimpressError) else EngineError(f"{adapter.name}: cannot be loaded")
-                self._fail([one for one in list(self._scheduler.waiting) if one.key == key], told)
+                told = error if isinstance(error, RadimpressError) else EngineError("the adapter cannot be loaded")
+                self._fail([one for one in self._scheduler.waiting if one.key == key], told)
 
     def _run(self, step: Step) -> None:
         for slot, key in step.installs:
-            self._slots.install(slot, self._host.want(self._adapter(key)).result())
+            self._slots.install(slot, self._wanted[key].result())
         decodes = sorted(step.decodes, key=lambda one: (one.slot, one.row))
         chunks = sorted(step.chunks, key=lambda one: (one.sequence.slot, one.sequence.row))
         tokens = [one.written[-1] for one in decodes]
@@ -203,7 +234,7 @@ class InProcessEngine:
         grids = self._slots.plan([one.slot for one in decodes])
         grids += self._slots.plan([c.sequence.slot for c in chunks for _ in range(c.stop - c.start)], len(decodes))
         batch = Batch(tokens, rows, positions, len(decodes), reads, wanted)
-        best = self._decoder.forward(batch, self._slots, grids).max(-1)
+        best = self.decoder.forward(batch, self._slots, grids).max(-1)
         with self._wake:
             for chunk in chunks:
                 chunk.sequence.read = chunk.stop
@@ -224,7 +255,7 @@ class InProcessEngine:
         if one.dropped:
             return
         job = self._jobs[one]
-        text = self._loaded.tokenizer.decode(one.written)
+        text = self.loaded.tokenizer.decode(one.written)
         if not one.finish and text.endswith(_HALF_CHARACTER):
             return
         piece, job.said = text[len(job.said) :], text
@@ -238,7 +269,7 @@ class InProcessEngine:
         for one in list(sequences):
             one.dropped = True
             if one.row >= 0:
-                self._decoder.wipe(one.row, len(one.prompt) + len(one.written))
+                self.decoder.wipe(one.row, len(one.prompt) + len(one.written))
             del self._jobs[one]
             self._scheduler.leave(one)
 
@@ -248,17 +279,22 @@ class InProcessEngine:
                 self._jobs[one].put(error)
             self._drop([one])
 
-    def _load(self, adapter: AdapterBundle) -> Packed:
-        """Verifies an adapter, on the loading thread; nothing of a refused one reaches the model."""
+    def load(self, adapter: AdapterBundle) -> Packed:
+        """Verifies and packs an adapter; nothing of a refused one reaches the model.
+
+        Raises:
+            DigestError: a file is not the manifest's.
+            BundleError: it must not be served; says why.
+        """
         adapter.check_base(self.base_digest)
-        check_targets(adapter, self._loaded.base.targets)
-        packed = pack(adapter, self._decoder.shapes, self._decoder.layers, self._decoder.like.dtype)
-        self._probe.check(adapter.name, packed, self._decoder.shapes)
+        check_targets(adapter, self.loaded.base.targets)
+        packed = pack(adapter, self.decoder.shapes, self.decoder.layers, self.decoder.like.dtype)
+        self._probe.check(adapter.name, packed, self.decoder.shapes)
         return packed
 
     def _read_probe(self) -> Probe:
-        ids = self._loaded.prompt_ids(_PROBE)
-        probe = Probe(self._decoder.shapes)
+        ids = self.loaded.prompt_ids(_PROBE)
+        probe = Probe(self.decoder.shapes)
         read = [Read(0, 0, len(ids), 0)]
-        self._decoder.forward(Batch(ids, [0] * len(ids), list(range(len(ids))), 0, read, [0]), probe, [])
+        self.decoder.forward(Batch(ids, [0] * len(ids), list(range(len(ids))), 0, read, [0]), probe, [])
         return probe

@@ -18,7 +18,10 @@ from torch import Tensor
 from radimpress.reports.errors import BundleError
 from radimpress.trainer.bundle import AdapterBundle
 
-_KEY = "base_model.model.model.layers.{layer}.{path}.lora_{side}.weight"
+
+def lora_key(layer: int, path: str, side: str) -> str:
+    """peft's name of a matrix; side is A or B."""
+    return f"base_model.model.model.layers.{layer}.{path}.lora_{side}.weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ def pack(adapter: AdapterBundle, shapes: Sequence[Shape], layers: int, dtype: to
                 continue
             sides = []
             for side, wanted in (("A", (rank, shape.inputs)), ("B", (width, rank))):
-                keys = [_KEY.format(layer=layer, path=path, side=side) for layer in range(layers)]
+                keys = [lora_key(layer, path, side) for layer in range(layers)]
                 if any(key not in weights or tuple(weights[key].shape) != wanted for key in keys):
                     raise BundleError(f"{adapter.name}: its tensors do not fit the base model's modules")
                 sides.append(torch.stack([weights.pop(key) for key in keys]).to(dtype))

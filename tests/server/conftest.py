@@ -55,6 +55,7 @@ def make_bundle(
     name: str = "unified",
     seed: int = 1,
     strength: float = 0.5,
+    rank: int = 2,
     base: str = "",
     config: Mapping[str, Any] | None = None,
     manifest: Mapping[str, Any] | None = None,
@@ -65,7 +66,7 @@ def make_bundle(
     wrote it.
     """
     torch.manual_seed(seed)
-    wanted = LoraConfig(r=2, lora_alpha=4, target_modules=list(TINY.targets), task_type="CAUSAL_LM")
+    wanted = LoraConfig(r=rank, lora_alpha=4, target_modules=list(TINY.targets), task_type="CAUSAL_LM")
     model: Any = get_peft_model(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), wanted)
     with torch.no_grad():
         for key, tensor in model.named_parameters():
@@ -79,7 +80,7 @@ def make_bundle(
     head = {
         "name": name,
         "base": {"name": TINY.name, "digest": base or base_digest(folder)},
-        "rank": 2,
+        "rank": rank,
         "prompt_version": PROMPT_VERSION,
         "clusters": clusters().digest,
     }

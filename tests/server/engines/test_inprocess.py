@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -53,7 +55,7 @@ def bundles(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def make(tiny_folder: Path) -> Iterator[Make]:
     made: list[InProcessEngine] = []
 
-    def engine(**given: int) -> InProcessEngine:
+    def engine(**given: Any) -> InProcessEngine:
         made.append(InProcessEngine(load_base(TINY, tiny_folder), **given))
         return made[-1]
 
@@ -322,8 +324,8 @@ def _copy_with(bundle: AdapterBundle, into: Path, config: dict[str, Any]) -> Ada
 @torch.inference_mode()
 def _logits(engine: InProcessEngine) -> torch.Tensor:
     """What the base model in this engine makes of a prompt, to the last bit."""
-    ids = torch.tensor([engine._loaded.prompt_ids(PROMPTS[0])])
-    return torch.as_tensor(engine._loaded.model(input_ids=ids).logits).clone()
+    ids = torch.tensor([engine.loaded.prompt_ids(PROMPTS[0])])
+    return torch.as_tensor(engine.loaded.model(input_ids=ids).logits).clone()
 
 
 def test_the_same_weights_at_another_scale_are_another_adapter(
@@ -374,7 +376,7 @@ def test_pieces_make_up_the_text_and_the_last_tells_the_counts(make: Make) -> No
     assert [bool(piece.finish) for piece in pieces] == [False] * (len(pieces) - 1) + [True]
     last = pieces[-1]
     assert (last.finish, last.tokens) == ("length", 5)
-    assert last.prompt_tokens == len(engine._loaded.prompt_ids(PROMPTS[0]))
+    assert last.prompt_tokens == len(engine.loaded.prompt_ids(PROMPTS[0]))
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 7])
@@ -488,7 +490,9 @@ def test_a_deadline_that_passes_while_writing_ends_that_request_alone(
     engine = make()
     clock = iter([0.0] * 4)
     with monkeypatch.context() as patch:
-        patch.setattr(inprocess, "time", SimpleNamespace(monotonic=lambda: next(clock, 10.0)))
+        patch.setattr(
+            inprocess, "time", SimpleNamespace(monotonic=lambda: next(clock, 10.0), perf_counter=time.perf_counter)
+        )
         with pytest.raises(DeadlineError, match="before the impression was complete"):
             asyncio.run(_ask(engine, PROMPTS[0], None, Limits(500, deadline=5.0)))
     assert asyncio.run(_text(engine, PROMPTS[0], None))
@@ -559,6 +563,54 @@ def test_evaluation_that_stops_half_way_leaves_the_engine_usable(make: Make) -> 
 
 
 def test_the_model_on_disk_is_what_is_in_memory(make: Make, tiny_folder: Path) -> None:
-    held = make()._loaded.model.state_dict()
+    held = make().loaded.model.state_dict()
     disk = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32).state_dict()
     assert all(torch.equal(held[key], disk[key]) for key in disk)
+
+
+def test_nobody_is_answered_by_another_while_adapters_come_and_go(
+    make: Make, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """More adapters than slots and host places, of different ranks, with cancels and refusals in between."""
+    many = [make_bundle(tiny_folder, tmp_path, name=f"n{seed}", seed=seed) for seed in range(5)]
+    spoilt = _spoil(many[0], tmp_path / "spoilt", _one_less)
+    expected = {bundle.digest: _plain(tiny_folder, bundle) for bundle in many} | {"": _plain(tiny_folder, None)}
+    engine = make(batch=4, resident=2, host=3, chunk=7)
+    chance = random.Random(3)
+
+    async def one() -> tuple[str, int, str] | None:
+        at, adapter = chance.randrange(len(PROMPTS)), chance.choice([None, spoilt, *many])
+        if chance.random() < 0.2:
+            async with aclosing(engine.generate(PROMPTS[at], adapter, Limits(500))) as pieces:
+                with suppress(BundleError):
+                    await anext(pieces)
+            return None
+        try:
+            return adapter.digest if adapter else "", at, await _text(engine, PROMPTS[at], adapter)
+        except BundleError:
+            assert adapter is spoilt
+            return None
+
+    async def all_of_them() -> list[tuple[str, int, str] | None]:
+        gate = asyncio.Semaphore(12)
+
+        async def held() -> tuple[str, int, str] | None:
+            async with gate:
+                return await one()
+
+        return list(await asyncio.gather(*(held() for _ in range(200))))
+
+    answers = [answer for answer in asyncio.run(all_of_them()) if answer]
+    assert len(answers) > 100
+    assert [text for _, _, text in answers] == [expected[digest][at] for digest, at, _ in answers]
+
+
+def test_adapters_of_different_ranks_share_a_batch(make: Make, tiny_folder: Path, tmp_path: Path) -> None:
+    engine = make()
+    low = make_bundle(tiny_folder, tmp_path, name="low", seed=1)
+    high = make_bundle(tiny_folder, tmp_path, name="high", seed=2, rank=5)
+    asked = [(prompt, adapter) for prompt in PROMPTS for adapter in (low, None, high)]
+    alone = {bundle.digest if bundle else "": _plain(tiny_folder, bundle) for bundle in (low, None, high)}
+    assert _alone(engine, low) == alone[low.digest]
+    assert _together(engine, asked) == [alone[a.digest if a else ""][PROMPTS.index(p)] for p, a in asked]
+    assert _together(engine, asked[::-1]) == [alone[a.digest if a else ""][PROMPTS.index(p)] for p, a in asked[::-1]]
