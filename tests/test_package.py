@@ -28,6 +28,7 @@ PACKAGES = (
     "radimpress/eval/metrics",
     "radimpress/server",
     "radimpress/server/engines",
+    "radimpress/server/bench",
 )
 MEBIBYTE = 1024 * 1024
 
