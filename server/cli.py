@@ -302,19 +302,40 @@ def generate(
 @bench_app.command("engine")
 def bench_engine(
     rounds: Annotated[int, typer.Option(min=1, help="Of each pair of sides.")] = 5,
+    minutes: Annotated[float, typer.Option(help="Of the soak with all adapters, H.")] = 30.0,
+    adapters: Annotated[int, typer.Option(min=9, help="Registered in H; each takes 10 MB of disk meanwhile.")] = 1000,
+    requests: Annotated[int, typer.Option(min=1, help="Under churn, I.")] = 10_000,
+    only: Annotated[
+        list[str] | None, typer.Option(help="throughput, vllm, loading, many, churn or faults; may be repeated.")
+    ] = None,
     base: Annotated[str, typer.Option(help="Base model.")] = DEFAULT_BASE,
+    picture: Annotated[Path | None, typer.Option(help="SVG to draw.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One object, each figure {value, low, high}.")] = False,
 ) -> None:
-    """Many adapters in one batch: beside the base model alone, beside PEFT, while adapters come and go."""
+    """Many adapters in one batch: beside the base model alone, PEFT and vLLM, while adapters come and go."""
     quiet_models()
-    from radimpress.server.bench.engine import measure
+    from radimpress.server.bench.engine import GROUPS, Bench, measure
+    from radimpress.server.bench.picture import draw
     from radimpress.trainer.fetch import base_folder
-    from radimpress.trainer.load import load_base
 
+    foreign = sorted(set(only or ()) - set(GROUPS))
+    if foreign:
+        raise InputError("only", f"{foreign[0]!r} is none of {', '.join(GROUPS)}")
     found = find_base(base)
-    folder = base_folder(found, track)
-    with TemporaryDirectory() as bundles:
-        figures = measure(lambda: load_base(found, folder), Path(bundles), rounds, track)
+    with TemporaryDirectory() as folder:
+        bench = Bench(
+            base=found,
+            model=base_folder(found, track),
+            folder=Path(folder),
+            rounds=rounds,
+            adapters=adapters,
+            minutes=minutes,
+            requests=requests,
+            track=track,
+        )
+        figures = measure(bench, only or ())
+    if picture is not None:
+        picture.write_text(draw(figures), "utf-8")
     if as_json:
         OUT.print_json(json.dumps({name: asdict(figure) for name, figure in figures.items()}))
         return

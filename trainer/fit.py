@@ -52,7 +52,7 @@ def fit(
         InputError: no report is short enough to learn from.
         ConfigError: the loss was not finite.
     """
-    key = _key(planned, validation, base_digest(base_folder), settings, start, clusters_digest)
+    key = _key(planned, validation, base_digest(base, base_folder), settings, start, clusters_digest)
     known = _fitted(into / planned.name, key)
     if known is not None:
         return known

@@ -56,4 +56,4 @@ def load_base(base: BaseModel, folder: Path) -> LoadedBase:
             bnb_4bit_use_double_quant=True,
         )
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, quantization_config=quantisation)
-    return LoadedBase(base, base_digest(folder), model.eval(), tokenizer)
+    return LoadedBase(base, base_digest(base, folder), model.eval(), tokenizer)

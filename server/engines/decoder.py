@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from radimpress.reports.errors import ConfigError
+from radimpress.server.engines.int8 import Int8Linear
 from radimpress.server.engines.slots import Grid, Shape
 
 QKV, OUT, GATE_UP, DOWN = range(4)
@@ -88,12 +89,13 @@ class Decoder:
         model: as transformers loaded it; its weights are shared, not copied.
         rows: sequences in the cache at most.
         context: tokens of a sequence at most; less where the model has less.
+        int8: computes linear layers in int8, and takes their weights away from the model.
 
     Raises:
         ConfigError: the model's architecture is another.
     """
 
-    def __init__(self, model: Any, *, rows: int, context: int) -> None:
+    def __init__(self, model: Any, *, rows: int, context: int, int8: bool = False) -> None:
         config = model.config
         inner = getattr(model, "model", None)
         known = all(hasattr(inner, name) for name in ("embed_tokens", "layers", "norm", "rotary_emb"))
@@ -101,7 +103,7 @@ class Decoder:
             raise ConfigError(f"{config.model_type}: not an architecture that the in-process engine serves")
         self._embed = inner.embed_tokens.weight
         self._norm = inner.norm.weight
-        self._head = model.lm_head.weight
+        self._head = _product(model.lm_head.weight, int8)
         self._epsilon = float(config.rms_norm_eps)
         self._heads = int(config.num_attention_heads)
         self._groups = int(config.num_key_value_heads)
@@ -113,7 +115,7 @@ class Decoder:
             _Layer(
                 layer.input_layernorm.weight,
                 layer.post_attention_layernorm.weight,
-                tuple(_fuse([_module(layer, path) for path, _ in shape.parts]) for shape in self.shapes),
+                tuple(_fuse([_module(layer, path) for path, _ in shape.parts], int8) for shape in self.shapes),
             )
             for layer in inner.layers
         ]
@@ -149,12 +151,20 @@ class Decoder:
             x = x + project(OUT, attend(at, queries))
             gate, up = project(GATE_UP, self._normed(x, layer.after)).chunk(2, -1)
             x = x + project(DOWN, F.silu(gate).mul_(up))
-        return F.linear(self._normed(x[batch.wanted], self._norm), self._head)
+        return self._head(self._normed(x[batch.wanted], self._norm))
 
     def wipe(self, row: int, length: int) -> None:
         """Empties a row up to `length` tokens: nothing of a report stays, and nothing that is not finite."""
         self._keys[:, row, :, :length] = 0
         self._values[:, row, :, :length] = 0
+
+    def keep(self, row: int, length: int) -> Tensor:
+        """A copy of a row's first tokens, [2, layers, groups, length, width]."""
+        return torch.stack([side[:, row, :, :length] for side in (self._keys, self._values)])
+
+    def copy(self, kept: Tensor, row: int) -> None:
+        """Puts what was kept at the beginning of a row."""
+        self._keys[:, row, :, : kept.shape[3]], self._values[:, row, :, : kept.shape[3]] = kept
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, weight.shape, weight, self._epsilon)
@@ -237,18 +247,22 @@ def _module(layer: Any, path: str) -> Any:
     return layer
 
 
-def _fuse(modules: Sequence[Any]) -> Callable[[Tensor], Tensor]:
+def _fuse(modules: Sequence[Any], int8: bool) -> Callable[[Tensor], Tensor]:
     """One product for several modules; quantised ones are asked one by one."""
     if any(type(module) is not nn.Linear for module in modules):
         return modules[0] if len(modules) == 1 else lambda x: torch.cat([module(x) for module in modules], -1)
     weight = modules[0].weight.detach()
     if len(modules) > 1:
         weight = torch.cat([module.weight.detach() for module in modules])
-        ends = torch.tensor([0, *(module.out_features for module in modules)]).cumsum(0).tolist()
-        for module, (start, stop) in zip(modules, pairwise(ends), strict=True):
-            # The model's own modules look into the fused weight, so that it is in memory once.
-            module.weight = nn.Parameter(weight[start:stop], requires_grad=False)
-    return lambda x: F.linear(x, weight)
+    ends = torch.tensor([0, *(module.out_features for module in modules)]).cumsum(0).tolist()
+    for module, (start, stop) in zip(modules, pairwise(ends), strict=True):
+        # The model's own modules look into the fused weight, so that it is in memory once.
+        module.weight = nn.Parameter(weight[:0] if int8 else weight[start:stop], requires_grad=False)
+    return _product(weight, int8)
+
+
+def _product(weight: Tensor, int8: bool) -> Callable[[Tensor], Tensor]:
+    return Int8Linear(weight) if int8 else lambda x: F.linear(x, weight)
 
 
 def _reach(config: Any) -> int:

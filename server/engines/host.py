@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from radimpress.server.engines.slots import Packed
+from radimpress.server.engines.threads import forgo_team
 from radimpress.trainer.bundle import AdapterBundle
 
 _NICE = 5
@@ -58,6 +59,7 @@ class Host:
 
 
 def _step_back() -> None:
-    """Lets decoding go first: on Linux each thread has its own niceness."""
+    """Lets decoding go first: one core at most, and on Linux each thread has its own niceness."""
+    forgo_team()
     if hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -14,13 +14,17 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
+
+from torch import Tensor
 
 from radimpress.reports.errors import DeadlineError, EngineError, InputError, RadimpressError
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.decoder import Batch, Decoder, Read
 from radimpress.server.engines.host import Host
-from radimpress.server.engines.scheduler import Scheduler, Sequence, Step
+from radimpress.server.engines.scheduler import Chunk, Scheduler, Sequence, Step
 from radimpress.server.engines.slots import Packed, Probe, Slots, pack
+from radimpress.server.engines.threads import release_team
 from radimpress.trainer.bundle import AdapterBundle, check_targets
 from radimpress.trainer.load import LoadedBase
 
@@ -53,10 +57,8 @@ class _Job:
     answers: asyncio.Queue[Piece | Exception] = field(default_factory=asyncio.Queue)
     said: str = ""
 
-    def put(self, answer: Piece | Exception) -> None:
-        # A caller whose loop is closed has left, and must not take the others of its batch along.
-        with suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self.answers.put_nowait, answer)
+
+Answer = tuple[_Job, Piece | Exception]
 
 
 class InProcessEngine:
@@ -70,6 +72,7 @@ class InProcessEngine:
         host: verified adapters in the host's memory at most; one that left is verified anew.
         chunk: tokens of prompts read in one step at most.
         context: tokens of prompt and answer at most; with `batch` it fixes the cache's memory.
+        reuse: keeps what each adapter makes of the words that all prompts begin with.
         stop: without it every answer is as long as it may be, which only a benchmark wants.
         observe: called on the engine's thread after each step.
     """
@@ -84,6 +87,7 @@ class InProcessEngine:
         host: int = 64,
         chunk: int = 256,
         context: int = 4096,
+        reuse: bool = True,
         stop: bool = True,
         observe: Callable[[StepTime], None] | None = None,
     ) -> None:
@@ -91,16 +95,21 @@ class InProcessEngine:
         self.base_digest = loaded.digest
         self.loaded = loaded
         self._stop = loaded.stop_ids() if stop else frozenset()
-        self.decoder = Decoder(loaded.model, rows=batch, context=context)
+        self.decoder = Decoder(loaded.model, rows=batch, context=context, int8=loaded.base.quantisation == "int8")
         self._slots = Slots(self.decoder.shapes, self.decoder.layers, resident, self.decoder.like)
         self._probe = self._read_probe()
         self._scheduler = Scheduler(rows=batch, chunk=chunk, waiting=waiting, slots=resident)
+        self._opening = _common(loaded.prompt_ids(text) for text in ("Findings", "Modality")) if reuse else []
+        self._openings: dict[str, Tensor] = {}
         self._jobs: dict[Sequence, _Job] = {}
+        self._answers: list[Answer] = []
         self._wake = threading.Condition()
         self._wanted: dict[str, Future[Packed]] = {}
         self._closed = False
         self._observe = observe
-        self._host = Host(self.load, host, self._rouse)
+        self.host = Host(self.load, host, self._rouse)
+        # Whatever the caller did with torch until now, only the engine's own thread goes on.
+        release_team()
         self._thread = threading.Thread(target=self._work, name="radimpress-engine", daemon=True)
         self._thread.start()
 
@@ -110,7 +119,10 @@ class InProcessEngine:
         room = self.decoder.context - limits.max_tokens
         if len(ids) > room:
             raise InputError("findings", f"make {len(ids)} tokens; the base model has room for {room}")
-        sequence = Sequence(ids, adapter.digest if adapter else "", limits.max_tokens, limits.deadline)
+        # The last token of a prompt is always read, as it tells the first one of the answer.
+        opening = len(_common([self._opening, ids[:-1]]))
+        opening = opening if opening == len(self._opening) else 0
+        sequence = Sequence(ids, adapter.digest if adapter else "", limits.max_tokens, limits.deadline, opening)
         job = _Job(sequence, adapter, asyncio.get_running_loop())
         with self._wake:
             if self._closed:
@@ -138,7 +150,7 @@ class InProcessEngine:
             self._closed = True
             self._wake.notify()
         self._thread.join()
-        self._host.close()
+        self.host.close()
 
     def _rouse(self) -> None:
         with self._wake:
@@ -185,6 +197,7 @@ class InProcessEngine:
                 step = self._scheduler.step(now, self._ready)
                 if step.decodes or step.chunks:
                     return step
+                release_team()
                 first = min((one.deadline for one in self._jobs if one.deadline is not None), default=None)
                 self._wake.wait(None if first is None else max(0.0, first - now))
             return None
@@ -195,8 +208,8 @@ class InProcessEngine:
         for one in self._scheduler.waiting:
             adapter = self._jobs[one].adapter
             known = one.key in wanted or one.key in self._scheduler.residency.held()
-            if adapter is not None and not known and len(wanted) < self._host.limit:
-                wanted[one.key] = self._host.want(adapter)
+            if adapter is not None and not known and len(wanted) < self.host.limit:
+                wanted[one.key] = self.host.want(adapter)
         return wanted
 
     def _ready(self, key: str) -> bool:
@@ -209,13 +222,15 @@ class InProcessEngine:
             error = future.exception() if future.done() else None
             if error is not None:
                 del self._wanted[key]
-                self._host.forget(key)
+                self.host.forget(key)
                 told = error if isinstance(error, RadimpressError) else EngineError("the adapter cannot be loaded")
                 self._fail([one for one in self._scheduler.waiting if one.key == key], told)
 
     def _run(self, step: Step) -> None:
         for slot, key in step.installs:
             self._slots.install(slot, self._wanted[key].result())
+        for one in step.copies:
+            self.decoder.copy(self._openings[one.key], one.row)
         decodes = sorted(step.decodes, key=lambda one: (one.slot, one.row))
         chunks = sorted(step.chunks, key=lambda one: (one.sequence.slot, one.sequence.row))
         tokens = [one.written[-1] for one in decodes]
@@ -238,11 +253,24 @@ class InProcessEngine:
         with self._wake:
             for chunk in chunks:
                 chunk.sequence.read = chunk.stop
+                self._open(chunk)
             for one, token, score in zip(asked, best.indices.tolist(), best.values.tolist(), strict=True):
                 if not math.isfinite(score):
                     self._fail([one], EngineError("the model's answer is not finite"))
                     continue
                 self._take(one, token)
+            self._deliver()
+
+    def _open(self, chunk: Chunk) -> None:
+        """Keeps what an adapter's slot, or the base model, made of the words that every prompt begins with.
+
+        Nothing of a report is in them, and what one adapter made of them is never given to another.
+        """
+        opened, one = self._scheduler.residency.opened, chunk.sequence
+        if one.opening and chunk.stop >= one.opening and one.key not in opened:
+            self._openings = {key: kept for key, kept in self._openings.items() if key in opened}
+            self._openings[one.key] = self.decoder.keep(one.row, one.opening)
+            opened.add(one.key)
 
     def _take(self, one: Sequence, token: int) -> None:
         """Gives a sequence its next token."""
@@ -260,10 +288,18 @@ class InProcessEngine:
             return
         piece, job.said = text[len(job.said) :], text
         if one.finish:
-            job.put(Piece(piece, one.finish, len(one.prompt), len(one.written)))
+            self._answers.append((job, Piece(piece, one.finish, len(one.prompt), len(one.written))))
             self._drop([one])
         elif piece:
-            job.put(Piece(piece))
+            self._answers.append((job, Piece(piece)))
+
+    def _deliver(self) -> None:
+        """Hands over what was written, a call for each event loop: each call wakes it, and takes it from the model."""
+        answers, self._answers = self._answers, []
+        for loop in {job.loop for job, _ in answers}:
+            # A caller whose loop is closed has left, and must not take the others of its batch along.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_hand_over, [answer for answer in answers if answer[0].loop is loop])
 
     def _drop(self, sequences: Iterable[Sequence]) -> None:
         for one in list(sequences):
@@ -276,8 +312,9 @@ class InProcessEngine:
     def _fail(self, sequences: Iterable[Sequence], error: Exception) -> None:
         for one in list(sequences):
             if not one.dropped:
-                self._jobs[one].put(error)
+                self._answers.append((self._jobs[one], error))
             self._drop([one])
+        self._deliver()
 
     def load(self, adapter: AdapterBundle) -> Packed:
         """Verifies and packs an adapter; nothing of a refused one reaches the model.
@@ -298,3 +335,14 @@ class InProcessEngine:
         read = [Read(0, 0, len(ids), 0)]
         self.decoder.forward(Batch(ids, [0] * len(ids), list(range(len(ids))), 0, read, [0]), probe, [])
         return probe
+
+
+def _common(prompts: Iterable[list[int]]) -> list[int]:
+    """The tokens that all begin with."""
+    columns = zip(*prompts, strict=False)
+    return [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
+
+
+def _hand_over(answers: Iterable[Answer]) -> None:
+    for job, answer in answers:
+        job.answers.put_nowait(answer)

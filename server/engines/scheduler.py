@@ -30,6 +30,7 @@ class Sequence:
         dropped: set by whoever asked, to leave at the next step.
         row: of the cache; -1 while it waits.
         slot: of its adapter; BASE_SLOT for the base model.
+        opening: tokens at its beginning that every prompt has.
         read: tokens of the prompt in the cache.
         since: when it began to wait.
     """
@@ -38,6 +39,7 @@ class Sequence:
     key: str
     max_tokens: int
     deadline: float | None = None
+    opening: int = 0
     written: list[int] = field(default_factory=list)
     finish: str = ""
     dropped: bool = False
@@ -73,11 +75,13 @@ class Step:
         decodes: sequences that write one more token.
         chunks: parts of prompts to read.
         installs: adapters to put into slots first, as (slot, key).
+        copies: sequences whose opening is copied into their row before anything is read.
     """
 
     decodes: list[Sequence]
     chunks: list[Chunk]
     installs: list[tuple[int, str]]
+    copies: list[Sequence]
 
 
 class Residency:
@@ -85,9 +89,13 @@ class Residency:
 
     Args:
         slots: on the device.
+
+    Attributes:
+        opened: adapters in slots, and the base model, for which the opening of all prompts is kept.
     """
 
     def __init__(self, slots: int) -> None:
+        self.opened: set[str] = set()
         self._slot_of: OrderedDict[str, int] = OrderedDict()
         self._free = list(range(slots))[::-1]
         self._users: dict[str, int] = {}
@@ -101,7 +109,7 @@ class Residency:
                 oldest = next((held for held in self._slot_of if not self._users.get(held)), None)
                 if oldest is None:
                     return None
-                self._free.append(self._slot_of.pop(oldest))
+                self.forget(oldest)
             slot = self._free.pop()
             self._slot_of[key] = slot
         self._slot_of.move_to_end(key)
@@ -116,6 +124,7 @@ class Residency:
 
     def forget(self, key: str) -> None:
         """Empties a slot that nobody uses."""
+        self.opened.discard(key)
         slot = self._slot_of.pop(key, None)
         if slot is not None:
             self._free.append(slot)
@@ -176,7 +185,11 @@ class Scheduler:
             now: seconds on the clock of the deadlines.
             ready: whether an adapter can be put into a slot at once.
         """
+        entered = len(self.running)
         installs = self._enter(now, ready)
+        copies = [one for one in self.running[entered:] if one.opening and one.key in self.residency.opened]
+        for one in copies:
+            one.read = one.opening
         decodes = [one for one in self.running if one.read == len(one.prompt)]
         chunks: list[Chunk] = []
         room = self._chunk
@@ -185,7 +198,7 @@ class Scheduler:
             if part > 0:
                 chunks.append(Chunk(one, one.read, one.read + part))
                 room -= part
-        return Step(decodes, chunks, installs)
+        return Step(decodes, chunks, installs, copies)
 
     def _enter(self, now: float, ready: Callable[[str], bool]) -> list[tuple[int, str]]:
         installs: list[tuple[int, str]] = []

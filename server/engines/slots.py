@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -17,6 +18,10 @@ from torch import Tensor
 
 from radimpress.reports.errors import BundleError
 from radimpress.trainer.bundle import AdapterBundle
+
+# Tokens of one slot that are a matrix product of their own, and slots without a token that a grid may span.
+_WIDE = 32
+_GAP = 4
 
 
 def lora_key(layer: int, path: str, side: str) -> str:
@@ -58,25 +63,23 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Tokens of one step sorted into [slots, width].
+    """Tokens that stand side by side in one step, sorted into [slots, width].
 
     Attributes:
         first: lowest slot.
         count: slots from there on.
         width: tokens of the slot that has most.
-        whole: where they stand in the step, when they fill the grid side by side.
-        tokens: else where each stands in the step,
-        take: for each place of the grid the token that goes there,
-        put: and for each of `tokens` its place in the grid.
+        span: where the tokens stand in the step.
+        take: for each place of the grid the token that goes there; None where they fill it as they stand.
+        put: for each token of the span its place in the grid.
     """
 
     first: int
     count: int
     width: int
-    whole: slice | None
-    tokens: Tensor
-    take: Tensor
-    put: Tensor
+    span: slice
+    take: Tensor | None
+    put: Tensor | None
 
 
 def pack(adapter: AdapterBundle, shapes: Sequence[Shape], layers: int, dtype: torch.dtype) -> Packed:
@@ -128,6 +131,7 @@ class Slots:
         self._rank = 0
         self._a: list[Tensor] = []
         self._b: list[Tensor] = []
+        self._views: dict[tuple[int, int], list[list[tuple[Tensor, Tensor]]]] = {}
 
     def install(self, slot: int, packed: Packed) -> None:
         """Overwrites a slot; of ranks, the highest seen sets how much room each slot has."""
@@ -146,46 +150,70 @@ class Slots:
                 column += width
 
     def plan(self, slots: Sequence[int], first: int = 0) -> list[Grid]:
-        """Sorts tokens that stand in the step from `first` on into a grid; no grid without adapters.
+        """Sorts tokens that stand in the step from `first` on into grids; no grid without adapters.
 
         Args:
-            slots: of each token, in ascending order; below 0 is the base model, which stays out of the grid.
+            slots: of each token, in ascending order; below 0 is the base model, which stays out of the grids.
             first: where the first of them stands.
         """
-        adapted = [(slot, first + at) for at, slot in enumerate(slots) if slot >= 0]
-        if not adapted:
-            return []
-        low, high = adapted[0][0], adapted[-1][0]
-        columns: list[list[int]] = [[] for _ in range(high - low + 1)]
-        for slot, token in adapted:
-            columns[slot - low].append(token)
-        width = max(len(column) for column in columns)
-        full = all(len(column) == width for column in columns)
-        whole = slice(adapted[0][1], adapted[-1][1] + 1) if full else None
-        take = [token for column in columns for token in column + [adapted[0][1]] * (width - len(column))]
-        put = [width * at + n for at, column in enumerate(columns) for n in range(len(column))]
-        where = [self._index(numbers) for numbers in ([token for _, token in adapted], take, put)]
-        return [Grid(low, len(columns), width, whole, *where)]
+        runs: list[list[tuple[int, range]]] = []
+        start, last = first, 0
+        for slot, group in groupby(slots):
+            tokens = range(start, start + len(list(group)))
+            start = tokens.stop
+            if slot < 0:
+                continue
+            if not runs or len(tokens) >= _WIDE or last >= _WIDE or slot - runs[-1][-1][0] > _GAP:
+                runs.append([])
+            runs[-1].append((slot, tokens))
+            last = len(tokens)
+        return [self._grid(run) for run in runs]
 
     def add(self, grids: Sequence[Grid], layer: int, at: int, x: Tensor, y: Tensor) -> None:
         """Adds to y [tokens, out] what each token's adapter makes of x [tokens, in] in projection `at`."""
         for grid in grids:
-            slots = slice(grid.first, grid.first + grid.count)
-            a, b = self._a[at][layer, slots], self._b[at][layer, slots]
+            a, b = self._pairs(grid)[at][layer]
             shape = (grid.count, grid.width, -1)
-            if grid.whole is not None:
-                low = torch.bmm(x[grid.whole].reshape(shape), a.transpose(1, 2))
-                y[grid.whole].view(shape).baddbmm_(low, b)
-                continue
-            low = torch.bmm(x.index_select(0, grid.take).view(shape), a.transpose(1, 2))
-            delta = torch.bmm(low, b).view(grid.count * grid.width, -1)
-            y.index_add_(0, grid.tokens, delta.index_select(0, grid.put))
+            if grid.take is None or grid.put is None:
+                low = torch.bmm(x[grid.span].reshape(shape), a)
+                y[grid.span].view(shape).baddbmm_(low, b)
+            else:
+                low = torch.bmm(x.index_select(0, grid.take).view(shape), a)
+                delta = torch.bmm(low, b).view(grid.count * grid.width, -1)
+                y[grid.span].add_(delta.index_select(0, grid.put))
+
+    def _grid(self, run: list[tuple[int, range]]) -> Grid:
+        low, high = run[0][0], run[-1][0]
+        width = max(len(tokens) for _, tokens in run)
+        span = slice(run[0][1].start, run[-1][1].stop)
+        count = high - low + 1
+        if span.stop - span.start == count * width:
+            return Grid(low, count, width, span, None, None)
+        take = [span.start] * (count * width)
+        put: list[int] = []
+        for slot, tokens in run:
+            place = (slot - low) * width
+            take[place : place + len(tokens)] = tokens
+            put += range(place, place + len(tokens))
+        return Grid(low, count, width, span, self._index(take), self._index(put))
+
+    def _pairs(self, grid: Grid) -> list[list[tuple[Tensor, Tensor]]]:
+        """A transposed and B of a grid's slots, by projection and layer; views, as making them takes a step's time."""
+        views = self._views.get((grid.first, grid.count))
+        if views is None:
+            slots = slice(grid.first, grid.first + grid.count)
+            views = self._views[grid.first, grid.count] = [
+                [(a[layer, slots].transpose(1, 2), b[layer, slots]) for layer in range(self._layers)]
+                for a, b in zip(self._a, self._b, strict=True)
+            ]
+        return views
 
     def _index(self, numbers: list[int]) -> Any:
         return torch.tensor(numbers, device=self._like.device)
 
     def _grow(self, rank: int) -> None:
         old, self._rank = self._rank, rank
+        self._views.clear()
         for side in (self._a, self._b):
             held, side[:] = list(side), []
             for at, shape in enumerate(self._shapes):

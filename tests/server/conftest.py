@@ -79,7 +79,7 @@ def make_bundle(
     (side / "adapter_config.json").write_text(json.dumps({**written, **(config or {})}), "utf-8")
     head = {
         "name": name,
-        "base": {"name": TINY.name, "digest": base or base_digest(folder)},
+        "base": {"name": TINY.name, "digest": base or base_digest(TINY, folder)},
         "rank": rank,
         "prompt_version": PROMPT_VERSION,
         "clusters": clusters().digest,

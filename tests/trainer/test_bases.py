@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from radimpress.reports.errors import NotFoundError
 from radimpress.trainer.bases import BASES, DEFAULT_BASE, BaseModel, Wheel, base_digest, find_base
+from tests.conftest import TINY
 
 
 @pytest.fixture
@@ -38,25 +40,29 @@ def test_a_wheel_is_pinned_by_version_and_sha256(base: BaseModel) -> None:
 
 
 def test_a_base_has_one_digest_wherever_it_lies(tiny_folder: Path, folder: Path) -> None:
-    assert base_digest(folder) == base_digest(tiny_folder)
+    assert base_digest(TINY, folder) == base_digest(TINY, tiny_folder)
+
+
+def test_in_int8_it_is_another_base(tiny_folder: Path) -> None:
+    assert base_digest(replace(TINY, quantisation="int8"), tiny_folder) != base_digest(TINY, tiny_folder)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
 def test_a_byte_more_in_a_decisive_file_is_another_base(folder: Path, name: str) -> None:
-    before = base_digest(folder)
+    before = base_digest(TINY, folder)
     (folder / name).write_bytes((folder / name).read_bytes() + b" ")
-    assert base_digest(folder) != before
+    assert base_digest(TINY, folder) != before
 
 
 def test_a_decisive_file_more_is_another_base_and_a_readme_is_not(folder: Path) -> None:
-    before = base_digest(folder)
+    before = base_digest(TINY, folder)
     (folder / "README.md").write_text("words", "utf-8")
-    assert base_digest(folder) == before
+    assert base_digest(TINY, folder) == before
     (folder / "extra.json").write_text("{}", "utf-8")
-    assert base_digest(folder) != before
+    assert base_digest(TINY, folder) != before
 
 
 def test_a_folder_without_weights_is_no_base(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", "utf-8")
     with pytest.raises(NotFoundError, match="no safetensors weights"):
-        base_digest(tmp_path)
+        base_digest(TINY, tmp_path)

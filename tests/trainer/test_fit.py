@@ -72,7 +72,7 @@ def _refuse_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_fitted_bundle_is_whole(tiny_folder: Path, fitted: AdapterBundle) -> None:
-    fitted.verify(base_digest(tiny_folder))
+    fitted.verify(base_digest(TINY, tiny_folder))
     check_targets(fitted, TINY.targets)
     assert fitted.manifest["data"]["reports"] == 12
     assert fitted.manifest["data"]["too_long"] == 0
@@ -167,7 +167,7 @@ def test_a_start_on_another_base_is_refused(tiny_folder: Path, fitted: AdapterBu
 
 def test_a_fit_of_a_single_step_still_learns(tiny_folder: Path, tmp_path: Path) -> None:
     settings = FitSettings(rank=2, alpha=4)
-    _fit(tiny_folder, tmp_path, settings=settings).verify(base_digest(tiny_folder))
+    _fit(tiny_folder, tmp_path, settings=settings).verify(base_digest(TINY, tiny_folder))
 
 
 def test_reports_that_are_all_too_long_are_refused(tiny_folder: Path, tmp_path: Path) -> None:

