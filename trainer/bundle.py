@@ -48,6 +48,7 @@ _BEGINNINGS = ("eva", "gaussian", "orthogonal")
 _TASKS = ("CAUSAL_LM", None)
 _FORMAT = 1
 _NAME_MAX = 128
+_KEY_MAX = 256
 _BYTES_MAX = {WEIGHTS: 1 << 30, CONFIG: 1 << 20, MANIFEST: 1 << 24}
 _HEADER_MAX = 1 << 24
 _RESERVED = {"base", "constant", "lead-1", "nearest"}
@@ -333,7 +334,9 @@ def _tensors(data: bytearray, rank: int, config_digest: str) -> dict[str, Any]:
 def _is_matrix(key: str, rows: Any, columns: Any, rank: int) -> bool:
     """Whether name and shape are those of a LoRA matrix, A or B, of this rank."""
     side = rows if key.endswith(".lora_A.weight") else columns if key.endswith(".lora_B.weight") else 0
-    return type(rows) is type(columns) is int and side == rank and min(rows, columns) > 0
+    # Names are quoted to whoever asks, so that they must be fit to print.
+    named = len(key) <= _KEY_MAX and key.isprintable()
+    return named and type(rows) is type(columns) is int and side == rank and min(rows, columns) > 0
 
 
 def _manifest_problem(manifest: Any) -> str | None:
@@ -396,6 +399,6 @@ def check_targets(bundle: AdapterBundle, allowed: Sequence[str]) -> None:
 def _check_targets(name: str, config: dict[str, Any], allowed: Sequence[str] | None) -> None:
     wanted: Any = config.get("target_modules")
     named = isinstance(wanted, list) and wanted and all(isinstance(target, str) for target in wanted)
-    if not named or not (allowed is None or set(wanted) <= set(allowed)):
+    if not named or (allowed is not None and not set(wanted) <= set(allowed)):
         told = "it must be a list of names" if allowed is None else f"allowed are {', '.join(allowed)}"
         raise BundleError(f"{name}: {CONFIG}: target_modules is {wanted!r:.200}; {told}")

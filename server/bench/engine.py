@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 
 from radimpress.reports.progress import Track, silent
 from radimpress.server.bench.churn import churn
@@ -105,12 +105,15 @@ def _throughput(bench: Bench) -> dict[str, Figure]:
         with bench.engine(_ADAPTERS, observe=steps.append) as (engine, adapters):
             prompts = make_prompts(engine.loaded, _BATCH, _REPORT)
             long = make_prompts(engine.loaded, _BATCH, _READ)
-            peft = _Peft(bench.load(), prompts, adapters)
+            peer = bench.load()
+            # PEFT puts layers of its own around these.
+            layers = [module.weight for module in peer.model.modules() if isinstance(module, nn.Linear)]
+            peft = _Peft(peer, prompts, adapters)
             read: dict[str, list[float]] = {"base": [], "mixed": []}
             wrote: dict[str, list[float]] = {"base": [], "mixed": [], "int8": [], "peft": [], "floor": []}
             # The first round warms all sides up and is not counted.
             for _ in bench.track(range(bench.rounds + 1), "throughput beside base and PEFT", bench.rounds + 1):
-                wrote["floor"].append(_floor(engine))
+                wrote["floor"].append(_floor(layers))
                 for name, some in (("base", [None]), ("mixed", adapters)):
                     wrote[name].append(_write_step(engine, steps, prompts, some))
                     read[name].append(_read_token(engine, steps, long, some))
@@ -176,14 +179,13 @@ async def _stamps(engine: InProcessEngine, prompt: str, adapter: AdapterBundle |
 
 
 @torch.inference_mode()
-def _floor(engine: InProcessEngine) -> float:
-    """Seconds of the model's linear layers and head alone, as it has them, for one token a sequence."""
-    layers = [module for module in engine.loaded.model.modules() if isinstance(module, nn.Linear)]
-    given = {width: torch.randn(_BATCH, width) for width in {layer.in_features for layer in layers}}
+def _floor(weights: Sequence[Tensor]) -> float:
+    """Seconds of the model's linear layers and head alone, as torch computes them, for one token a sequence."""
+    given = {weight.shape[1]: torch.randn(_BATCH, weight.shape[1]) for weight in weights}
     begun = time.perf_counter()
     for _ in range(5):
-        for layer in layers:
-            F.linear(given[layer.in_features], layer.weight)
+        for weight in weights:
+            F.linear(given[weight.shape[1]], weight)
     taken = (time.perf_counter() - begun) / 5
     release_team()
     return taken

@@ -425,6 +425,11 @@ _MODULES: Faults = {
     "a layer of another number": Fault(_again(".layers.0.", ".layers.00."), _FIT),
     "a layer below zero": Fault(_again(".layers.0.", ".layers.-1."), _FIT),
     "another adapter's name in the tensors'": Fault(_again(".lora_A.", ".lora_A.default."), _MATRIX),
+    "half a character in a tensor's name": Fault(
+        _header(lambda header: {key.replace(".0.", ".\ud800."): entry for key, entry in header.items()}), _MATRIX
+    ),
+    "a line break in a tensor's name": Fault(_again(".layers.0.", ".layers.0\n."), _MATRIX),
+    "a tensor's name of ten thousand letters": Fault(_again(".layers.0.", f".{'a' * 10_000}."), _MATRIX),
     "embeddings": Fault(_more("base_model.model.model.embed_tokens.lora_embedding_A", 8, 64), "embed_tokens"),
     "a head": Fault(_again("model.layers.0.self_attn.o_proj", "lm_head"), _FIT),
     "a whole head": Fault(_more("base_model.model.lm_head.weight", 8, 8), "lm_head"),

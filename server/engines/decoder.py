@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -17,9 +17,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from radimpress.reports.errors import ConfigError
-from radimpress.server.engines.int8 import Int8Linear
+from radimpress.server.engines.linear import Int8Linear, PackedLinear
 from radimpress.server.engines.slots import Grid, Shape
 
+Product = Callable[[Tensor], Callable[[Tensor], Tensor]]
 QKV, OUT, GATE_UP, DOWN = range(4)
 _FUSED = (
     (("self_attn.qkv_proj",), ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")),
@@ -86,10 +87,10 @@ class Decoder:
     """The model and its cache.
 
     Args:
-        model: as transformers loaded it; its weights are shared, not copied.
+        model: as transformers loaded it; the weights of its linear layers are taken out of it, unless quantised.
         rows: sequences in the cache at most.
         context: tokens of a sequence at most; less where the model has less.
-        int8: computes linear layers in int8, and takes their weights away from the model.
+        int8: computes linear layers in int8.
 
     Raises:
         ConfigError: the model's architecture is another.
@@ -103,7 +104,8 @@ class Decoder:
             raise ConfigError(f"{config.model_type}: not an architecture that the in-process engine serves")
         self._embed = inner.embed_tokens.weight
         self._norm = inner.norm.weight
-        self._head = _product(model.lm_head.weight, int8)
+        product = Int8Linear if int8 else partial(PackedLinear, tokens=rows)
+        self._head = product(model.lm_head.weight)
         self._epsilon = float(config.rms_norm_eps)
         self._heads = int(config.num_attention_heads)
         self._groups = int(config.num_key_value_heads)
@@ -115,7 +117,7 @@ class Decoder:
             _Layer(
                 layer.input_layernorm.weight,
                 layer.post_attention_layernorm.weight,
-                tuple(_fuse([_module(layer, path) for path, _ in shape.parts], int8) for shape in self.shapes),
+                tuple(_fuse([_module(layer, path) for path, _ in shape.parts], product) for shape in self.shapes),
             )
             for layer in inner.layers
         ]
@@ -247,22 +249,15 @@ def _module(layer: Any, path: str) -> Any:
     return layer
 
 
-def _fuse(modules: Sequence[Any], int8: bool) -> Callable[[Tensor], Tensor]:
+def _fuse(modules: Sequence[Any], product: Product) -> Callable[[Tensor], Tensor]:
     """One product for several modules; quantised ones are asked one by one."""
     if any(type(module) is not nn.Linear for module in modules):
         return modules[0] if len(modules) == 1 else lambda x: torch.cat([module(x) for module in modules], -1)
-    weight = modules[0].weight.detach()
-    if len(modules) > 1:
-        weight = torch.cat([module.weight.detach() for module in modules])
-    ends = torch.tensor([0, *(module.out_features for module in modules)]).cumsum(0).tolist()
-    for module, (start, stop) in zip(modules, pairwise(ends), strict=True):
-        # The model's own modules look into the fused weight, so that it is in memory once.
-        module.weight = nn.Parameter(weight[:0] if int8 else weight[start:stop], requires_grad=False)
-    return _product(weight, int8)
-
-
-def _product(weight: Tensor, int8: bool) -> Callable[[Tensor], Tensor]:
-    return Int8Linear(weight) if int8 else lambda x: F.linear(x, weight)
+    weight = torch.cat([module.weight.detach() for module in modules])
+    for module in modules:
+        # In memory once: layer by layer, as they are laid out anew.
+        module.weight = nn.Parameter(module.weight.new_empty(0), requires_grad=False)
+    return product(weight)
 
 
 def _reach(config: Any) -> int:

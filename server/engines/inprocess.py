@@ -25,7 +25,7 @@ from radimpress.server.engines.host import Host
 from radimpress.server.engines.scheduler import Chunk, Scheduler, Sequence, Step
 from radimpress.server.engines.slots import Packed, Probe, Slots, pack
 from radimpress.server.engines.threads import release_team
-from radimpress.trainer.bundle import AdapterBundle, check_targets
+from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.load import LoadedBase
 
 _PROBE = "Findings: The lungs are clear."
@@ -323,9 +323,8 @@ class InProcessEngine:
             DigestError: a file is not the manifest's.
             BundleError: it must not be served; says why.
         """
-        adapter.check_base(self.base_digest)
-        check_targets(adapter, self.loaded.base.targets)
-        packed = pack(adapter, self.decoder.shapes, self.decoder.layers, self.decoder.like.dtype)
+        contents = adapter.read(self.base_digest, self.loaded.base.targets)
+        packed = pack(adapter.name, contents, self.decoder.shapes, self.decoder.layers, self.decoder.like.dtype)
         self._probe.check(adapter.name, packed, self.decoder.shapes)
         return packed
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from radimpress.reports.errors import BundleError
-from radimpress.trainer.bundle import AdapterBundle
+from radimpress.trainer.bundle import Contents
 
 # Tokens of one slot that are a matrix product of their own, and slots without a token that a grid may span.
 _WIDE = 32
@@ -82,34 +82,32 @@ class Grid:
     put: Tensor | None
 
 
-def pack(adapter: AdapterBundle, shapes: Sequence[Shape], layers: int, dtype: torch.dtype) -> Packed:
-    """Reads an adapter's matrices into the shape of the slots.
+def pack(name: str, contents: Contents, shapes: Sequence[Shape], layers: int, dtype: torch.dtype) -> Packed:
+    """Puts an adapter's matrices into the shape of the slots.
 
     Raises:
         BundleError: its tensors do not fit the base model's modules.
     """
-    weights = adapter.weights()
-    config = adapter.config()
-    rank = adapter.rank
-    scale = config["lora_alpha"] / (rank**0.5 if config.get("use_rslora") else rank)
-    targets = set(config["target_modules"])
+    tensors = dict(contents.tensors)
+    rank = int(contents.config["r"])
     matrices: list[tuple[tuple[Tensor, Tensor] | None, ...]] = []
     for shape in shapes:
         parts: list[tuple[Tensor, Tensor] | None] = []
         for path, width in shape.parts:
-            if path.rpartition(".")[2] not in targets:
+            if path.rpartition(".")[2] not in contents.targets:
                 parts.append(None)
                 continue
             sides = []
             for side, wanted in (("A", (rank, shape.inputs)), ("B", (width, rank))):
                 keys = [lora_key(layer, path, side) for layer in range(layers)]
-                if any(key not in weights or tuple(weights[key].shape) != wanted for key in keys):
-                    raise BundleError(f"{adapter.name}: its tensors do not fit the base model's modules")
-                sides.append(torch.stack([weights.pop(key) for key in keys]).to(dtype))
-            parts.append((sides[0], sides[1].transpose(1, 2).mul(scale).contiguous()))
+                misfit = next((key for key in keys if key not in tensors or tensors[key].shape != wanted), None)
+                if misfit is not None:
+                    raise BundleError(f"{name}: its tensors do not fit the base model's modules: {misfit}")
+                sides.append(torch.stack([tensors.pop(key) for key in keys]).to(dtype))
+            parts.append((sides[0], sides[1].transpose(1, 2).contiguous().mul_(contents.scale)))
         matrices.append(tuple(parts))
-    if weights:
-        raise BundleError(f"{adapter.name}: its tensors do not fit the base model's modules")
+    if tensors:
+        raise BundleError(f"{name}: its tensors do not fit the base model's modules: {next(iter(tensors))}")
     return Packed(rank, tuple(matrices))
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from radimpress.server.bench import churn as bench
 from radimpress.server.bench import material
 from radimpress.server.bench.churn import Churn, churn
 from radimpress.server.bench.material import Figure
+from radimpress.server.engines.decoder import Decoder
 from radimpress.server.engines.inprocess import InProcessEngine
 from radimpress.server.engines.slots import Packed, Slots
 from radimpress.trainer.bundle import AdapterBundle
@@ -60,4 +62,16 @@ def test_a_slot_that_keeps_what_it_held_is_seen(run: Run, monkeypatch: pytest.Mo
             real(slots, slot, packed, *rest)
 
     monkeypatch.setattr(Slots, "install", lazy)
+    assert run().wrong > 0
+
+
+def test_an_opening_that_another_adapter_read_is_seen(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Tensor] = []
+    real = Decoder.keep
+
+    def keep(decoder: Decoder, row: int, length: int) -> Tensor:
+        kept.append(real(decoder, row, length))
+        return kept[0]
+
+    monkeypatch.setattr(Decoder, "keep", keep)
     assert run().wrong > 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from radimpress.server.engines.int8 import Int8Linear
+from radimpress.server.engines.linear import Int8Linear, PackedLinear
 
 
 @pytest.fixture
@@ -47,3 +47,15 @@ def test_what_is_not_finite_stays_with_its_token(weight: torch.Tensor) -> None:
 def test_a_row_of_zeros_is_one_of_zeros(weight: torch.Tensor) -> None:
     weight[7] = 0
     assert not Int8Linear(weight)(torch.randn(2, 64))[:, 7].any()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-6), (torch.bfloat16, 0.01), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("tokens", [1, 16, 100])
+def test_a_packed_one_gives_what_torch_gives(
+    weight: torch.Tensor, dtype: torch.dtype, error: float, tokens: int
+) -> None:
+    x = torch.randn(tokens, 64).to(dtype)
+    given, exact = PackedLinear(weight.to(dtype), 16)(x), x.double() @ weight.to(dtype).double().T
+    assert given.dtype == dtype
+    assert float((given - exact).norm() / exact.norm()) < error
