@@ -39,6 +39,7 @@ _CLIENTS = 32
 _READ = 512
 _WRITE = 64
 _TAIL = 2000
+_FAREWELL = 20.0
 
 # Of what was tried on 2 cores this is the fastest: by default vLLM computes on one of them (128 tokens read and
 # 100 written a second, mixed); on both 240 and 134; and in steps of 128 tokens 335 and 133, as its LoRA gathers
@@ -241,17 +242,18 @@ def vllm_peer(
                 start_new_session=True,
             )
         peer = VllmPeer(process.pid, port, log, prompt_ids)
-        try:
-            for step in track(("start", "adapters"), "server of vLLM", 2):
-                if step == "start":
-                    _await_health(peer, process, patience)
-                else:
-                    for adapter in adapters:
-                        _load(peer, adapter)
-            _signal(process.pid, signal.SIGSTOP)
-            yield peer
-        finally:
-            _end(process)
+        with process, _watched(process.pid):
+            try:
+                for step in track(("start", "adapters"), "server of vLLM", 2):
+                    if step == "start":
+                        _await_health(peer, process, patience)
+                    else:
+                        for adapter in adapters:
+                            _load(peer, adapter)
+                _signal(process.pid, signal.SIGSTOP)
+                yield peer
+            finally:
+                _end(process)
 
 
 def _await_health(peer: VllmPeer, process: subprocess.Popen[bytes], patience: float) -> None:
@@ -284,21 +286,31 @@ def _ask(port: int, method: str, path: str, body: str | None = None) -> tuple[in
         connection.close()
 
 
+@contextmanager
+def _watched(group: int) -> Iterator[None]:
+    """Kills what is left of a process group after the block, also if this process is itself killed in it."""
+    # A pipe's end closes with the process that holds it, whatever ended that; the watcher waits for just this.
+    command = ["sh", "-c", 'read -r _; kill -s KILL -- "-$1" 2>/dev/null; :', "sh", str(group)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
+        yield
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the whole group: first asked, as it then frees its shared memory, then killed."""
+    """Asks the server to end and gives it time: the last of its processes frees their shared memory."""
+    process.terminate()
+    until = time.monotonic() + _FAREWELL
+    while _signal(process.pid, signal.SIGCONT) and time.monotonic() < until:
+        process.poll()
+        time.sleep(0.05)
+
+
+def _signal(group: int, number: signal.Signals) -> bool:
+    """Whether there was anyone to receive it."""
     try:
-        _signal(process.pid, signal.SIGTERM)
-        _signal(process.pid, signal.SIGCONT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(20)
-    finally:
-        _signal(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _signal(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
         os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _free_port() -> int:

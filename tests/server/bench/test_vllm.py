@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -273,6 +274,27 @@ def test_a_peer_ends_with_an_error_in_the_block(stand_in: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert not _alive(groups[0])
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from radimpress.server.bench import vllm
+
+vllm._SWITCHES = ()
+with vllm.vllm_peer(Path(sys.argv[1]), Path("good"), [], list, context=64) as peer:
+    print(peer.group, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_peer_ends_with_the_process_that_asked_for_it(stand_in: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, stand_in], stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    until = time.monotonic() + 10
+    while _alive(int(done.stdout)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not _alive(int(done.stdout))
 
 
 @pytest.mark.parametrize(
