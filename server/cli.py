@@ -14,13 +14,21 @@ import typer
 from google.protobuf.json_format import MessageToDict
 
 from radimpress.clustering.clusters import load_clusters
-from radimpress.eval.gate import Outcome
-from radimpress.eval.score import load_scores
 from radimpress.reports.errors import InputError, NotFoundError, RadimpressError
 from radimpress.server import steps
+from radimpress.server.cli_eval import eval_app
+from radimpress.server.cli_gate import gate
 from radimpress.server.client import Client
 from radimpress.server.console import ERR, OUT, quiet, quiet_models, table, track
-from radimpress.server.engines.writer import EngineWriter
+from radimpress.server.options import (
+    BundleFolder,
+    BundleRoot,
+    ClustersFile,
+    Dataset,
+    RecipeFile,
+    RegistryUrl,
+    open_registry,
+)
 from radimpress.server.recipe import demo_recipe, load_recipe
 from radimpress.server.registry import Registry
 from radimpress.server.routes import RouteTable
@@ -38,13 +46,8 @@ app.add_typer(reports_app, name="reports")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine what the README says.")
 app.add_typer(adapters_app, name="adapters")
 app.add_typer(bench_app, name="bench")
-
-RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="TOML file; the published settings without it.")]
-Dataset = Annotated[Path, typer.Argument(help="Folder that `reports prepare` wrote.")]
-ClustersFile = Annotated[Path, typer.Option("--clusters", help="clusters.json.")]
-BundleFolder = Annotated[Path, typer.Option("--bundles", help="Folder of adapter bundles.")]
-RegistryUrl = Annotated[str | None, typer.Option("--registry", help="SQLAlchemy URL; RADIMPRESS_REGISTRY.")]
-BundleRoot = Annotated[Path | None, typer.Option("--bundles", help="Bundle folder; RADIMPRESS_BUNDLES.")]
+app.add_typer(eval_app, name="eval")
+app.command()(gate)
 
 
 def main() -> None:
@@ -132,60 +135,10 @@ def train(
     table("adapters", ("adapter", "reports", "path"), ((b.name, b.manifest["data"]["reports"], b.path) for b in made))
 
 
-@app.command("eval")
-def evaluate(
-    dataset: Dataset,
-    clusters: ClustersFile = Path("clusters.json"),
-    bundles: BundleFolder = Path("bundles"),
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("eval"),
-    recipe: RecipeFile = None,
-) -> None:
-    """Scores base, adapters and trivial baselines on held-out reports, slice by slice."""
-    quiet_models()
-    settings = load_recipe(recipe)
-    engine = open_engine(load_settings(base=settings.base), track)
-    try:
-        parts, known = steps.load_split(dataset), load_clusters(clusters)
-        done = steps.evaluate(parts, known, steps.load_trained(bundles), EngineWriter(engine), out, settings, track)
-    finally:
-        engine.close()
-    rows = [(name, done.scores.mean(name, "rougeL")) for name in done.scores.systems]
-    table(
-        "ROUGE-L",
-        ("system", "mean", "90% interval"),
-        ((n, f"{m.mean:.3f}", f"{m.low:.3f} {m.high:.3f}") for n, m in rows if m),
-    )
-
-
-@app.command()
-def gate(
-    candidate: Annotated[str, typer.Argument(help="The adapter's name.")],
-    scores: Annotated[Path, typer.Option(help="scores.json.")] = Path("eval/scores.json"),
-    out: Annotated[Path, typer.Option(help="Certificate to write.")] = Path("certificate.json"),
-    registry: RegistryUrl = None,
-    bundles: BundleRoot = None,
-    against_base: Annotated[bool, typer.Option(help="Judge against base, whatever serves now.")] = False,
-    recipe: RecipeFile = None,
-) -> None:
-    """Judges an adapter against what serves each slice now; exits 0 pass, 1 regression, 3 undecided."""
-    current = None if against_base else _registry(registry, bundles).table()
-    certificate = steps.gate(load_scores(scores), candidate, current, load_recipe(recipe).gate, out)
-    table(
-        f"{candidate}: {len(certificate.passed)} of {len(certificate.verdicts)} slices pass",
-        ("slice", "verdict", "incumbent", "cases", "why"),
-        ((v.cell, v.outcome, v.incumbent, v.cases, v.why) for v in certificate.verdicts),
-    )
-    outcomes = {verdict.outcome for verdict in certificate.verdicts}
-    if Outcome.REGRESSION in outcomes:
-        raise typer.Exit(1)
-    if Outcome.INSUFFICIENT in outcomes:
-        raise typer.Exit(3)
-
-
 @adapters_app.command("adopt")
 def adapters_adopt(clusters: ClustersFile = Path("clusters.json"), registry: RegistryUrl = None) -> None:
     """Makes these clusters the current ones; with other clusters every slice goes back to base."""
-    _show(_registry(registry, None).adopt(load_clusters(clusters)))
+    _show(open_registry(registry, None).adopt(load_clusters(clusters)))
 
 
 @adapters_app.command("register")
@@ -195,14 +148,14 @@ def adapters_register(
     bundles: BundleRoot = None,
 ) -> None:
     """Verifies a bundle and gives it a version."""
-    made = _registry(registry, bundles).register(path)
+    made = open_registry(registry, bundles).register(path)
     OUT.print(f"{made} {made.digest}")
 
 
 @adapters_app.command("list")
 def adapters_list(registry: RegistryUrl = None, bundles: BundleRoot = None) -> None:
     """Every registered version, newest first."""
-    found = _registry(registry, bundles).adapters()
+    found = open_registry(registry, bundles).adapters()
     table("adapters", ("adapter", "base", "digest"), ((a, a.base_name, a.digest) for a in found))
 
 
@@ -218,7 +171,7 @@ def adapters_promote(
     """Makes the next route table: the adapter gets the slices that its certificate passes."""
     if not certificate.is_file():
         raise NotFoundError(f"{certificate}: no such file")
-    known = _registry(registry, bundles)
+    known = open_registry(registry, bundles)
     _show(known.promote(known.adapter(name, version), certificate.read_bytes(), expected))
 
 
@@ -228,7 +181,7 @@ def adapters_rollback(
     registry: RegistryUrl = None,
 ) -> None:
     """Makes the next route table a copy of an earlier one; nothing is loaded again."""
-    _show(_registry(registry, None).rollback(number))
+    _show(open_registry(registry, None).rollback(number))
 
 
 @adapters_app.command("routes")
@@ -236,13 +189,13 @@ def adapters_routes(
     number: Annotated[int, typer.Argument(help="0 is the current one.")] = 0, registry: RegistryUrl = None
 ) -> None:
     """Shows a route table."""
-    _show(_registry(registry, None).table(number))
+    _show(open_registry(registry, None).table(number))
 
 
 @adapters_app.command("history")
 def adapters_history(registry: RegistryUrl = None) -> None:
     """Every route table, newest first."""
-    found = _registry(registry, None).tables()
+    found = open_registry(registry, None).tables()
     rows = ((t.number, t.cause, len(t.entries), t.created.isoformat(timespec="seconds")) for t in found)
     table("route tables", ("number", "cause", "slices with an adapter", "made"), rows)
 
@@ -350,11 +303,6 @@ def _read(path: Path) -> str:
         raise NotFoundError(f"{path}: no such file") from None
     except UnicodeDecodeError:
         raise InputError("findings", f"{path} is not UTF-8") from None
-
-
-def _registry(url: str | None, bundles: Path | None) -> Registry:
-    settings = load_settings(registry=url, bundles=bundles)
-    return Registry(settings.registry, settings.bundles)
 
 
 def _show(routes: RouteTable) -> None:
