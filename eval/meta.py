@@ -119,7 +119,8 @@ def empty_scores(cases: Sequence[Case], models: Sequence[Predictions], scores: S
                 continue
             for metric in METRICS:
                 if given.get(row.case, {}).get(metric, 0.0) > 0:
-                    return f"{written.system} wrote nothing for a case that scores {given[row.case][metric]:.3f} in {metric}"
+                    value = given[row.case][metric]
+                    return f"{written.system} wrote nothing for a case that scores {value:.3f} in {metric}"
     return None
 
 
