@@ -1,19 +1,30 @@
-"""What each model writes for each case; the contract is predictions/<system>.jsonl."""
+"""What each model writes for each case; the contract is predictions/<system>.jsonl.
+
+    {"system": ..., "digest": ..., ...}            the head: what was asked of whom, all by digest
+    {"case": ..., "impression": ..., ...}          one line a case, in the order they were written
+
+Lines are appended as the answers come, so that a run that was killed goes on where it stopped. The file
+holds impressions: only its owner may read it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from radimpress.eval.cases import Case, cases_digest
-from radimpress.reports.errors import NotFoundError, RadimpressError
-from radimpress.reports.files import read_rows, write_rows
-from radimpress.reports.prompt import PROMPT_VERSION, extract, render
+from radimpress.reports.files import digest_of, write_rows
+from radimpress.reports.prompt import PROMPT_VERSION, extract, render, render_with_examples
+from radimpress.reports.report import Report
 from radimpress.trainer.bundle import AdapterBundle
 
 BASE = "base"
+FEW_SHOT = "base-few-shot"
+_FINISH = ("stop", "length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +35,13 @@ class Written:
         text: as it came, not yet extracted.
         finish: "stop" when the model ended, "length" when the token limit did.
         tokens: written.
+        seconds: from asking to the last piece, beside all that was asked for at the same time.
     """
 
     text: str
     finish: str
     tokens: int
+    seconds: float = 0.0
 
 
 class Writer(Protocol):
@@ -39,6 +52,16 @@ class Writer(Protocol):
         """SHA-256, in hex, over the base model's files."""
         ...
 
+    @property
+    def tokens(self) -> Callable[[str], int] | None:
+        """How many tokens a prompt makes, the chat template around it too; None where nobody can tell."""
+        ...
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that prompt and answer may have together; None where nobody can tell."""
+        ...
+
     def write_all(self, prompts: Sequence[str], adapter: AdapterBundle | None, max_tokens: int) -> Iterator[Written]:
         """Yields one `Written` a prompt, in order; greedy; `None` is the base model."""
         ...
@@ -46,12 +69,23 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The impression that a system gave for one case."""
+    """The impression that a system gave for one case.
+
+    Attributes:
+        case: the report's id.
+        impression: extracted from what the model wrote.
+        finish: "stop" when the model ended, "length" when the token limit did.
+        tokens: written; 0 for trivial baselines.
+        seconds: from asking to the last piece; 0 for trivial baselines.
+        copied: which worked example's impression it is, word for word, from 1; 0 is none of them.
+    """
 
     case: str
     impression: str
     finish: str
     tokens: int
+    seconds: float = 0.0
+    copied: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +93,10 @@ class Predictions:
     """All that one system wrote.
 
     Attributes:
-        system: an adapter's name, BASE, or a trivial baseline's name.
+        system: an adapter's name, BASE, FEW_SHOT, or a trivial baseline's name.
         digest: of the adapter's weights; empty for others.
         base_digest: of the base model; empty for trivial baselines.
-        rows: one a case that the system was asked for.
+        rows: one a case that the system was asked for, in the order of the cases.
         cluster: the only one that an adapter may serve; None is all of them.
     """
 
@@ -74,39 +108,106 @@ class Predictions:
 
 
 def predict(
-    cases: Sequence[Case], writer: Writer, adapter: AdapterBundle | None, max_tokens: int, folder: Path
+    cases: Sequence[Case],
+    writer: Writer,
+    adapter: AdapterBundle | None,
+    max_tokens: int,
+    folder: Path,
+    examples: Sequence[Sequence[Report]] | None = None,
 ) -> Iterator[Predictions | None]:
-    """Asks a model for every case, or reads what the same model wrote for the same cases before.
+    """Asks a model for every case that the same model did not answer before.
 
-    Yields None after each case, so that the caller can show progress, and the predictions last.
+    Yields None for each case, so that the caller can show progress (none where all were answered
+    before), and the predictions last. `examples` are the worked examples shown with each case: the system is
+    FEW_SHOT then.
     """
-    system = adapter.name if adapter else BASE
-    digest = adapter.digest if adapter else ""
+    system = adapter.name if adapter else BASE if examples is None else FEW_SHOT
+    shown = [()] * len(cases) if examples is None else examples
+    prompts = [
+        render_with_examples(case.report, some) if some else render(case.report)
+        for case, some in zip(cases, shown, strict=True)
+    ]
     head = {
         "system": system,
-        "digest": digest,
+        "digest": adapter.digest if adapter else "",
         "base_digest": writer.base_digest,
         "prompt_version": PROMPT_VERSION,
         "max_tokens": max_tokens,
         "cases": cases_digest(cases),
+        "prompts": digest_of(prompts),
     }
     path = folder / f"{system}.jsonl"
-    rows = _cached(path, head)
-    if rows is None:
-        rows = []
-        prompts = [render(case.report) for case in cases]
-        for case, written in zip(cases, writer.write_all(prompts, adapter, max_tokens), strict=True):
-            rows.append(Prediction(case.report.id, extract(written.text), written.finish, written.tokens))
-            yield None
-        write_rows(path, [head, *(asdict(row) for row in rows)])
-    yield Predictions(
-        system, digest, writer.base_digest, tuple(rows), adapter.manifest.get("cluster") if adapter else None
+    known = _known(path, head, {case.report.id for case in cases})
+    yield from [None] * (len(known) if len(known) < len(cases) else 0)
+    # Like lengths together, so that a batch pads little; and in that order here, so that what a writer
+    # has finished is on disk soon and not held back by an earlier long one.
+    order = sorted((len(prompt), at) for at, prompt in enumerate(prompts) if cases[at].report.id not in known)
+    todo = [at for _, at in order]
+    if todo:
+        answers = writer.write_all([prompts[at] for at in todo], adapter, max_tokens)
+        with _Appending(path) as file:
+            for at, written in zip(todo, answers, strict=True):
+                text = extract(written.text)
+                copied = _copied(text, shown[at])
+                name = cases[at].report.id
+                known[name] = Prediction(name, text, written.finish, written.tokens, round(written.seconds, 4), copied)
+                file.add(known[name])
+                yield None
+    rows = tuple(known[case.report.id] for case in cases)
+    cluster = adapter.manifest.get("cluster") if adapter else None
+    yield Predictions(system, str(head["digest"]), writer.base_digest, rows, cluster)
+
+
+class _Appending:
+    """A predictions file that grows by whole lines: each is one write to a file opened for appending."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def add(self, row: Prediction) -> None:
+        os.write(self._handle, (json.dumps(asdict(row), ensure_ascii=False) + "\n").encode())
+
+    def __enter__(self) -> _Appending:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.fsync(self._handle)
+        os.close(self._handle)
+
+
+def _known(path: Path, head: dict[str, Any], cases: set[str]) -> dict[str, Prediction]:
+    """What the file holds of just this question; makes it anew where it holds another.
+
+    Only what a kill leaves is mended, a last line that was not finished; anything else that is wrong
+    makes all of it doubtful.
+    """
+    try:
+        whole, _, torn = path.read_bytes().rpartition(b"\n")
+        first, *rest = (json.loads(line) for line in whole.split(b"\n"))
+        rows = [Prediction(**row) for row in rest]
+        known = {row.case: row for row in rows}
+        if first == head and all(map(_sound, rows)) and len(known) == len(rows) and cases >= known.keys():
+            if torn:
+                write_rows(path, [head, *rest])
+            return known
+    except (OSError, ValueError, TypeError, RecursionError):
+        pass
+    write_rows(path, [head])
+    return {}
+
+
+def _sound(row: Prediction) -> bool:
+    return (
+        isinstance(row.case, str)
+        and isinstance(row.impression, str)
+        and row.finish in _FINISH
+        and type(row.tokens) is int
+        and isinstance(row.seconds, int | float)
+        and type(row.copied) is int
     )
 
 
-def _cached(path: Path, head: dict[str, object]) -> list[Prediction] | None:
-    try:
-        first, *rest = read_rows(path)
-        return [Prediction(**row) for row in rest] if first == head else None
-    except (NotFoundError, RadimpressError, TypeError, ValueError):
-        return None
+def _copied(text: str, examples: Sequence[Report]) -> int:
+    said = " ".join(text.lower().split())
+    own = [" ".join(example.impression.lower().split()) for example in examples]
+    return own.index(said) + 1 if said in own else 0

@@ -1,26 +1,34 @@
-"""Scores every system's predictions case by case; the contract is scores.json."""
+"""Scores every system's predictions case by case; the contract is scores.json, which holds no report text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from radimpress.clustering.cell import ANY, Cell
 from radimpress.clustering.clusters import Clusters
+from radimpress.eval.abnormal import abnormal
 from radimpress.eval.bootstrap import Estimate, estimate
 from radimpress.eval.cases import Case, cases_digest
 from radimpress.eval.checks import CHECKS, annotate
 from radimpress.eval.metrics.rouge import ROUGE, rouge
-from radimpress.eval.metrics.style import conformance
-from radimpress.eval.predict import Predictions
-from radimpress.reports.errors import GateError, InputError
-from radimpress.reports.files import read_json, write_json
+from radimpress.eval.metrics.style import FORMS, STYLE, conformance, form, words
+from radimpress.eval.predict import Prediction, Predictions
+from radimpress.reports.errors import InputError
+from radimpress.reports.files import read_json, write_atomic
 from radimpress.reports.report import Modality
 
-METRICS = (*ROUGE, "style")
-_FORMAT = 1
+METRICS = (*ROUGE, STYLE)
+CHECK = "check:"
+FORM = "form:"
+_FORMAT = 2
+_COLUMNS = ("id", "modality", "cluster", "group", "weight", "abnormal", "words", "form")
+
+# (impressions, references) -> a row of "neural:<name>" values for each pair.
+Neural = Callable[[Sequence[str], Sequence[str]], Sequence[Mapping[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,10 @@ class System:
         name: of the adapter, "base", or a trivial baseline.
         digest: of the adapter's weights; empty for others.
         base_digest: of the base model; empty for trivial baselines.
-        scores: case id -> metric or "check:<name>" -> value. A cluster's adapter has its own cases.
+        scores: case id -> name -> value; a cluster's adapter has its own cases. The names are METRICS and
+            "style:<part>", all in [0, 1] and better higher; "check:<name>", 1 where it fired; "form:<form>", 1
+            for the impression's; "words", "tokens" and "seconds"; "cut", 1 where the token limit ended it;
+            "copied", 1 where it is a worked example's impression; "neural:<name>" where they were asked for.
         cluster: the only one that an adapter may serve; None is all of them.
     """
 
@@ -44,12 +55,25 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A case as scores.json holds it: no text."""
+    """A case as scores.json holds it: no text.
+
+    Attributes:
+        id: the report's.
+        cell: its slice.
+        group: cases of one group share a patient or findings and are resampled together.
+        weight: how many reports of its slice it stands for.
+        abnormal: whether the reference says that something is there (radimpress.eval.abnormal).
+        words: of the reference.
+        form: of the reference, one of FORMS.
+    """
 
     id: str
     cell: Cell
     group: str
     weight: float
+    abnormal: bool = True
+    words: int = 0
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +86,7 @@ class Scores:
         cases_digest: over which reports were judged.
         clusters_digest: over who belongs where.
         prompt_version: of the prompt that all models were asked with.
+        split: the part of the data set that the cases are of.
     """
 
     cases: tuple[Judged, ...]
@@ -69,6 +94,7 @@ class Scores:
     cases_digest: str
     clusters_digest: str
     prompt_version: str
+    split: str = "test"
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -86,7 +112,7 @@ class Scores:
     def mean(self, system: str, metric: str, cell: Cell | None = None) -> Estimate | None:
         """A system's traffic-weighted mean of a metric in a slice; None without cases."""
         scores = self.systems[system].scores
-        cases = [case for case in self.within(cell) if case.id in scores]
+        cases = [case for case in self.within(cell) if metric in scores.get(case.id, ())]
         if not cases:
             return None
         return estimate(
@@ -108,62 +134,89 @@ class Scores:
         )
 
     def save(self, path: Path) -> None:
-        """Writes scores.json; it holds no report text."""
-        write_json(
-            path,
-            {
-                "format": _FORMAT,
-                "cases_digest": self.cases_digest,
-                "clusters_digest": self.clusters_digest,
-                "prompt_version": self.prompt_version,
-                "cases": [
-                    [case.id, case.cell.modality.value, case.cell.cluster, case.group, case.weight]
-                    for case in self.cases
-                ],
-                "systems": [
-                    {
-                        "name": system.name,
-                        "digest": system.digest,
-                        "base_digest": system.base_digest,
-                        "scores": system.scores,
-                        "cluster": system.cluster,
-                    }
-                    for system in self.systems.values()
-                ],
-            },
-        )
+        """Writes scores.json; it holds no report text, and one case a line."""
+        head = {
+            "format": _FORMAT,
+            "cases_digest": self.cases_digest,
+            "clusters_digest": self.clusters_digest,
+            "prompt_version": self.prompt_version,
+            "split": self.split,
+            "case_columns": _COLUMNS,
+        }
+        cases = [
+            [c.id, c.cell.modality.value, c.cell.cluster, c.group, c.weight, c.abnormal, c.words, c.form]
+            for c in self.cases
+        ]
+        systems = [_system_text(system) for system in self.systems.values()]
+        text = f'{json.dumps(head)[:-1]},\n"cases": [\n{_lines(cases)}],\n"systems": [\n{",".join(systems)}]}}\n'
+        write_atomic(path, text.encode())
 
 
-def score(cases: Sequence[Case], predictions: Iterable[Predictions], clusters: Clusters, prompt_version: str) -> Scores:
-    """Scores each prediction against its case's reference and its clinic's style.
+def _system_text(system: System) -> str:
+    columns = sorted({name for row in system.scores.values() for name in row})
+    head = {
+        "name": system.name,
+        "digest": system.digest,
+        "base_digest": system.base_digest,
+        "cluster": system.cluster,
+        "columns": columns,
+    }
+    rows = [[case, *(row.get(name) for name in columns)] for case, row in system.scores.items()]
+    return f'{json.dumps(head)[:-1]},\n"rows": [\n{_lines(rows)}]}}'
 
-    Raises:
-        GateError: a metric is the same for every case of every model: it measures nothing.
-    """
+
+def _lines(rows: Iterable[Sequence[Any]]) -> str:
+    return ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n"
+
+
+def score(
+    cases: Sequence[Case],
+    predictions: Iterable[Predictions],
+    clusters: Clusters,
+    prompt_version: str,
+    *,
+    split: str = "test",
+    neural: Neural | None = None,
+) -> Scores:
+    """Scores each prediction against its case's reference and its clinic's style."""
     by_id = {case.report.id: case for case in cases}
+    profiles = {clinic: clusters.profile(clinic) for clinic in {case.report.clinic for case in cases}}
     systems = {}
     for written in predictions:
-        scores = {}
+        scores: dict[str, dict[str, float]] = {}
         for row in written.rows:
             case = by_id[row.case]
-            noticed = annotate(case.report.findings, row.impression)
+            noticed = annotate(case.report, row.impression, row.finish)
             scores[row.case] = {
                 **rouge(row.impression, case.report.impression),
-                "style": conformance(row.impression, clusters.profile(case.report.clinic)),
-                **{f"check:{check.name}": float(check.name in noticed) for check in CHECKS},
+                **conformance(row.impression, profiles[case.report.clinic]),
+                **{f"{CHECK}{check.name}": float(check.name in noticed) for check in CHECKS},
+                **_plain(row),
             }
+        if neural is not None:
+            references = [by_id[row.case].report.impression for row in written.rows]
+            found = neural([row.impression for row in written.rows], references)
+            for row, values in zip(written.rows, found, strict=True):
+                scores[row.case].update(values)
         systems[written.system] = System(written.system, written.digest, written.base_digest, scores, written.cluster)
-    _refuse_constant(systems)
-    judged = tuple(Judged(case.report.id, case.cell, case.group, case.weight) for case in cases)
-    return Scores(judged, systems, cases_digest(cases), clusters.digest, prompt_version)
+    return Scores(tuple(map(_judged, cases)), systems, cases_digest(cases), clusters.digest, prompt_version, split)
 
 
-def _refuse_constant(systems: Mapping[str, System]) -> None:
-    models = [system for system in systems.values() if system.base_digest]
-    for metric in METRICS:
-        values = [row[metric] for system in models for row in system.scores.values()]
-        if len(values) > 1 and len(set(values)) == 1:
-            raise GateError(f"{metric} is {values[0]:.4f} in all {len(values)} impressions: it measures nothing")
+def _judged(case: Case) -> Judged:
+    said = case.report.impression
+    return Judged(case.report.id, case.cell, case.group, case.weight, abnormal(said), words(said), form(said))
+
+
+def _plain(row: Prediction) -> dict[str, float]:
+    own = form(row.impression)
+    return {
+        **{f"{FORM}{name}": float(name == own) for name in FORMS},
+        "words": float(words(row.impression)),
+        "tokens": float(row.tokens),
+        "seconds": float(row.seconds),
+        "cut": float(row.finish == "length"),
+        "copied": float(row.copied > 0),
+    }
 
 
 def load_scores(path: Path) -> Scores:
@@ -178,10 +231,19 @@ def load_scores(path: Path) -> Scores:
         raise InputError(str(path), f"is not a scores file of format {_FORMAT}")
     try:
         cases = tuple(
-            Judged(i, Cell(Modality(modality), cluster), group, weight)
-            for i, modality, cluster, group, weight in data["cases"]
+            Judged(i, Cell(Modality(modality), cluster), group, weight, *rest)
+            for i, modality, cluster, group, weight, *rest in data["cases"]
         )
-        systems = {row["name"]: System(**row) for row in data["systems"]}
-        return Scores(cases, systems, data["cases_digest"], data["clusters_digest"], data["prompt_version"])
+        systems = {row["name"]: _system(row) for row in data["systems"]}
+        digests = (data["cases_digest"], data["clusters_digest"])
+        return Scores(cases, systems, *digests, data["prompt_version"], data["split"])
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(str(path), f"is not a scores file ({type(error).__name__})") from None
+
+
+def _system(row: Mapping[str, Any]) -> System:
+    scores = {
+        case: {name: value for name, value in zip(row["columns"], values, strict=True) if value is not None}
+        for case, *values in row["rows"]
+    }
+    return System(row["name"], row["digest"], row["base_digest"], scores, row["cluster"])

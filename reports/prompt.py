@@ -7,6 +7,7 @@ words and PROMPT_VERSION together: an adapter is bound to the version that it le
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from radimpress.reports.errors import FindingsError, InputError
 from radimpress.reports.report import Report
@@ -15,6 +16,7 @@ PROMPT_VERSION = "1"
 SYSTEM = "You are a radiologist. Write the impression."
 FINDINGS_MAX = 20_000
 FIELD_MAX = 2_000
+EXAMPLE = "### Example"
 
 _CHAT_TOKEN = re.compile(r"<\|[^<>|]{0,40}\|>")
 _LABEL = re.compile(r"(?:\*\*|#{1,3} )?impression ?(?::\*\*|\*\*:|:)", re.IGNORECASE)
@@ -47,6 +49,26 @@ def render(report: Report) -> str:
         "Findings": findings,
     }
     return "\n".join(f"{name}: {value}" for name, value in fields.items() if value)
+
+
+def render_with_examples(report: Report, examples: Sequence[Report]) -> str:
+    """The same turn with worked examples before it: the few-shot baseline's prompt, and nobody else's.
+
+    Without examples it is `render`. Every example is fenced by a numbered heading that stands in no
+    report, so that an answer which goes on with the examples shows it.
+
+    Raises:
+        FindingsError: findings are empty, or longer than FINDINGS_MAX characters.
+        InputError: another field is longer than FIELD_MAX characters.
+    """
+    asked = render(report)
+    if not examples:
+        return asked
+    shown = [
+        f"{EXAMPLE} {number}\n{render(example)}\nImpression: {clean(example.impression)}"
+        for number, example in enumerate(examples, start=1)
+    ]
+    return "\n\n".join((*shown, f"{EXAMPLE} {len(shown) + 1}, the report to write the impression of\n{asked}"))
 
 
 def clean(text: str) -> str:

@@ -6,7 +6,7 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from radimpress.eval.gate import Rule
 from radimpress.reports.errors import ConfigError, NotFoundError
@@ -40,7 +40,15 @@ class EvalRecipe(_Section):
 
     seed: int = 0
     cases: int = Field(default=0, ge=0, description="held-out cases at most, slices in turn; 0 takes all")
+    per_modality: int = Field(default=0, ge=0, description="held-out cases of each modality; cases must be 0 then")
     max_tokens: int = Field(default=256, ge=1, description="of an impression")
+    few_shot: int = Field(default=2, ge=0, le=16, description="worked examples for the few-shot baseline; 0: none")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> EvalRecipe:
+        if self.cases and self.per_modality:
+            raise ValueError(f"cases is {self.cases} and per_modality {self.per_modality}: one of them must be 0")
+        return self
 
 
 class Recipe(_Section):

@@ -51,7 +51,7 @@ _NAME_MAX = 128
 _KEY_MAX = 256
 _BYTES_MAX = {WEIGHTS: 1 << 30, CONFIG: 1 << 20, MANIFEST: 1 << 24}
 _HEADER_MAX = 1 << 24
-_RESERVED = {"base", "constant", "lead-1", "nearest"}
+_RESERVED = {"base", "base-few-shot", "constant", "copy", "lead-1", "nearest"}
 # Those that peft writes: safetensors' name, torch's, and bytes of a value.
 _TYPES = {"F32": ("float32", 4), "F16": ("float16", 2), "BF16": ("bfloat16", 2)}
 

@@ -113,6 +113,15 @@ class InProcessEngine:
         self._thread = threading.Thread(target=self._work, name="radimpress-engine", daemon=True)
         self._thread.start()
 
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and answer may have together."""
+        return self.decoder.context
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """How many tokens a prompt makes, the chat template around it too."""
+        return len(self.loaded.prompt_ids(prompt))
+
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """See `radimpress.server.engines.Engine.generate`."""
         ids = self.loaded.prompt_ids(prompt)

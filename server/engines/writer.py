@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 
 from radimpress.eval.predict import Written
@@ -23,6 +24,16 @@ class EngineWriter:
     def base_digest(self) -> str:
         """SHA-256, in hex, over the base model's files."""
         return self._engine.base_digest
+
+    @property
+    def tokens(self) -> Callable[[str], int] | None:
+        """How many tokens a prompt makes; None where the engine does not tell."""
+        return getattr(self._engine, "prompt_tokens", None)
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that prompt and answer may have together; None where the engine does not tell."""
+        return getattr(self._engine, "context", None)
 
     def write_all(self, prompts: Sequence[str], adapter: AdapterBundle | None, max_tokens: int) -> Iterator[Written]:
         """Yields what is written for each prompt, in order; at most _AHEAD are asked for at once."""
@@ -49,7 +60,8 @@ class EngineWriter:
 
 async def _write(engine: Engine, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> Written:
     text = ""
+    began = time.monotonic()
     async with aclosing(engine.generate(prompt, adapter, limits)) as pieces:
         async for piece in pieces:
             text += piece.text
-    return Written(text, piece.finish, piece.tokens)
+    return Written(text, piece.finish, piece.tokens, time.monotonic() - began)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +13,15 @@ import pytest
 from radimpress.clustering.cell import Cell
 from radimpress.eval.cases import Case
 from radimpress.eval.predict import Prediction, Predictions, Written, predict
-from radimpress.reports.prompt import render
+from radimpress.reports.prompt import render, render_with_examples
 from radimpress.reports.report import Modality, Report
 from radimpress.trainer.bundle import WEIGHTS, AdapterBundle
 
 
 class FakeWriter:
+    tokens: Callable[[str], int] | None = None
+    context: int | None = None
+
     def __init__(self, base_digest: str = "b" * 64, text: str = " Impression: Mass {at}.<|end|> more") -> None:
         self.base_digest = base_digest
         self.asked: list[tuple[list[str], str | None, int]] = []
@@ -23,7 +30,7 @@ class FakeWriter:
     def write_all(self, prompts: Sequence[str], adapter: AdapterBundle | None, max_tokens: int) -> Iterator[Written]:
         self.asked.append((list(prompts), adapter.digest if adapter else None, max_tokens))
         for at in range(len(prompts)):
-            yield Written(self._text.format(at=at), "stop" if at else "length", 7 + at)
+            yield Written(self._text.format(at=at), "stop" if at else "length", 7 + at, 0.5)
 
 
 def _case(name: str, **changes: str) -> Case:
@@ -56,7 +63,7 @@ def test_every_case_is_asked_for_and_its_impression_extracted(tmp_path: Path) ->
     steps, found = _predict(FakeWriter(), tmp_path)
     assert steps == 2
     assert found == Predictions(
-        "base", "", "b" * 64, (Prediction("a", "Mass 0.", "length", 7), Prediction("b", "Mass 1.", "stop", 8))
+        "base", "", "b" * 64, (Prediction("a", "Mass 0.", "length", 7, 0.5), Prediction("b", "Mass 1.", "stop", 8, 0.5))
     )
 
 
@@ -125,17 +132,150 @@ def test_a_broken_cache_is_asked_again_and_replaced(tmp_path: Path, data: bytes)
     assert _predict(FakeWriter(), tmp_path) == (0, found)
 
 
-def test_a_model_that_breaks_off_leaves_no_cache(tmp_path: Path) -> None:
-    class Breaking(FakeWriter):
-        def write_all(
-            self, prompts: Sequence[str], adapter: AdapterBundle | None, max_tokens: int
-        ) -> Iterator[Written]:
-            yield next(super().write_all(prompts, adapter, max_tokens))
-            raise RuntimeError("broke off")
+class Breaking(FakeWriter):
+    """Breaks off after the first answer."""
 
+    def write_all(self, prompts: Sequence[str], adapter: AdapterBundle | None, max_tokens: int) -> Iterator[Written]:
+        yield next(super().write_all(prompts, adapter, max_tokens))
+        raise RuntimeError("broke off")
+
+
+def test_a_run_that_broke_off_goes_on_with_what_is_left(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="broke off"):
         _predict(Breaking(), tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    writer = FakeWriter(text="Later.")
+    steps, found = _predict(writer, tmp_path)
+    assert [asked for asked, _, _ in writer.asked] == [[render(CASES[1].report)]]
+    assert [row.impression for row in found.rows] == ["Mass 0.", "Later."]
+    # The bar goes over what was there too, or it would never end.
+    assert steps == 2
+    assert _predict(FakeWriter(), tmp_path) == (0, found)
+
+
+def test_a_line_that_was_not_finished_is_asked_again(tmp_path: Path) -> None:
+    _, whole = _predict(FakeWriter(), tmp_path)
+    path = tmp_path / "base.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    writer = FakeWriter(text="Again.")
+    _, found = _predict(writer, tmp_path)
+    assert [row.impression for row in found.rows] == ["Mass 0.", "Again."]
+    assert [row.case for row in found.rows] == [row.case for row in whole.rows]
+    assert len(path.read_bytes().splitlines()) == 3
+
+
+@pytest.mark.parametrize("tail", [b'{"case": "zebra"}\n', b"not JSON\n", b"\n"])
+def test_anything_else_that_is_wrong_begins_anew(tmp_path: Path, tail: bytes) -> None:
+    _predict(FakeWriter(), tmp_path)
+    path = tmp_path / "base.jsonl"
+    head, first, _ = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + first + tail)
+    writer = FakeWriter()
+    _predict(writer, tmp_path)
+    assert len(writer.asked[0][0]) == 2
+
+
+@pytest.mark.parametrize("field", ["impression", "finish", "tokens", "seconds", "copied", "case"])
+def test_a_row_of_another_kind_begins_anew(tmp_path: Path, field: str) -> None:
+    _predict(FakeWriter(), tmp_path)
+    path = tmp_path / "base.jsonl"
+    head, first, second = (json.loads(line) for line in path.read_text("utf-8").splitlines())
+    path.write_text("".join(json.dumps(row) + "\n" for row in (head, first, {**second, field: None})), "utf-8")
+    writer = FakeWriter()
+    _predict(writer, tmp_path)
+    assert len(writer.asked[0][0]) == 2
+
+
+def test_a_case_that_stands_twice_begins_anew(tmp_path: Path) -> None:
+    _predict(FakeWriter(), tmp_path)
+    path = tmp_path / "base.jsonl"
+    head, first, _ = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + first + first)
+    writer = FakeWriter()
+    _predict(writer, tmp_path)
+    assert len(writer.asked[0][0]) == 2
+
+
+def test_short_prompts_are_asked_first_and_the_order_of_the_cases_is_kept(tmp_path: Path) -> None:
+    cases = [_case("long", findings="Long findings. " * 9), _case("short")]
+    writer = FakeWriter()
+    _, found = _predict(writer, tmp_path, cases=cases)
+    assert writer.asked[0][0] == [render(cases[1].report), render(cases[0].report)]
+    assert [(row.case, row.impression) for row in found.rows] == [("long", "Mass 1."), ("short", "Mass 0.")]
+
+
+def test_only_its_owner_may_read_what_was_written(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        _predict(Breaking(), tmp_path)
+    assert (tmp_path / "base.jsonl").stat().st_mode & 0o777 == 0o600
+    _predict(FakeWriter(), tmp_path)
+    assert (tmp_path / "base.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+_SLOW = """
+import sys, time
+from pathlib import Path
+from radimpress.eval.predict import Written, predict
+from tests.eval.test_predict import FakeWriter, many
+
+class Slow(FakeWriter):
+    def write_all(self, prompts, adapter, max_tokens):
+        for written in super().write_all(prompts, adapter, max_tokens):
+            time.sleep(0.05)
+            yield written
+
+list(predict(many(), Slow(), None, 64, Path(sys.argv[1])))
+"""
+
+
+def many() -> list[Case]:
+    return [_case(f"{at:03}") for at in range(200)]
+
+
+def test_a_process_that_was_killed_leaves_what_the_next_one_goes_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "base.jsonl"
+    with subprocess.Popen([sys.executable, "-c", _SLOW, str(tmp_path)]) as process:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and process.poll() is None:
+            if path.exists() and path.read_bytes().count(b"\n") > 5:
+                break
+            time.sleep(0.02)
+        process.kill()
+    left = path.read_bytes().count(b"\n") - 1
+    assert 5 <= left < 200
+    writer = FakeWriter(text="Second run {at}.")
+    _, found = _predict(writer, tmp_path, cases=many())
+    assert len(writer.asked[0][0]) == 200 - left
+    said = [row.impression for row in found.rows]
+    assert said[:left] == [f"Mass {at}." for at in range(left)]
+    assert said[left:] == [f"Second run {at}." for at in range(200 - left)]
+
+
+EXAMPLES = [Report(id="x", findings="Example findings.", impression="Worked example.", modality=Modality.CT)]
+
+
+def test_the_few_shot_system_is_asked_with_examples_and_named(tmp_path: Path) -> None:
+    writer = FakeWriter()
+    *_, found = predict(CASES, writer, None, 64, tmp_path, [EXAMPLES, ()])
+    assert found is not None
+    assert (found.system, found.digest) == ("base-few-shot", "")
+    asked = set(writer.asked[0][0])
+    assert asked == {render_with_examples(CASES[0].report, EXAMPLES), render(CASES[1].report)}
+    assert [path.name for path in tmp_path.iterdir()] == ["base-few-shot.jsonl"]
+
+
+def test_other_examples_are_asked_for_again(tmp_path: Path) -> None:
+    list(predict(CASES, FakeWriter(), None, 64, tmp_path, [EXAMPLES, EXAMPLES]))
+    same, other = FakeWriter(), FakeWriter()
+    list(predict(CASES, same, None, 64, tmp_path, [EXAMPLES, EXAMPLES]))
+    list(predict(CASES, other, None, 64, tmp_path, [EXAMPLES, ()]))
+    assert (len(same.asked), len(other.asked)) == (0, 1)
+
+
+def test_an_answer_that_is_an_examples_is_marked(tmp_path: Path) -> None:
+    examples = [replace(EXAMPLES[0], id="y", impression="Another."), EXAMPLES[0]]
+    *_, found = predict(CASES, FakeWriter(text="worked  EXAMPLE."), None, 64, tmp_path, [examples, ()])
+    assert found is not None
+    assert [row.copied for row in found.rows] == [2, 0]
 
 
 def test_an_answer_with_a_line_separator_is_cached_like_any_other(tmp_path: Path) -> None:
