@@ -9,7 +9,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from radimpress.server.bench.material import Figure, make_adapter, make_prompts
 from radimpress.server.bench.vllm import figures_beside_vllm
 from radimpress.server.engines import Limits
 from radimpress.server.engines.inprocess import InProcessEngine, StepTime
+from radimpress.server.engines.linear import int8_is_exact
 from radimpress.server.engines.threads import release_team
 from radimpress.trainer.bases import BaseModel
 from radimpress.trainer.bundle import AdapterBundle
@@ -91,17 +92,14 @@ def measure(bench: Bench, groups: Sequence[str] = ()) -> dict[str, Figure]:
 
 
 def _throughput(bench: Bench) -> dict[str, Figure]:
-    """A, B and D."""
+    """A, B and D; D_int8 where the processor can."""
     steps: list[StepTime] = []
     int8_steps: list[StepTime] = []
-    int8 = InProcessEngine(
-        load_base(replace(bench.base, quantisation="int8"), bench.model),
-        context=1024,
-        reuse=False,
-        stop=False,
-        observe=int8_steps.append,
-    )
-    try:
+    whole = replace(bench, base=replace(bench.base, quantisation="int8"))
+    with ExitStack() as stack:
+        int8 = None
+        if int8_is_exact():
+            int8, _ = stack.enter_context(whole.engine(0, observe=int8_steps.append))
         with bench.engine(_ADAPTERS, observe=steps.append) as (engine, adapters):
             prompts = make_prompts(engine.loaded, _BATCH, _REPORT)
             long = make_prompts(engine.loaded, _BATCH, _READ)
@@ -110,17 +108,18 @@ def _throughput(bench: Bench) -> dict[str, Figure]:
             layers = [module.weight for module in peer.model.modules() if isinstance(module, nn.Linear)]
             peft = _Peft(peer, prompts, adapters)
             read: dict[str, list[float]] = {"base": [], "mixed": []}
-            wrote: dict[str, list[float]] = {"base": [], "mixed": [], "int8": [], "peft": [], "floor": []}
+            wrote: dict[str, list[float]] = {"base": [], "mixed": [], "peft": [], "floor": []}
+            if int8 is not None:
+                wrote["int8"] = []
             # The first round warms all sides up and is not counted.
             for _ in bench.track(range(bench.rounds + 1), "throughput beside base and PEFT", bench.rounds + 1):
                 wrote["floor"].append(_floor(layers))
                 for name, some in (("base", [None]), ("mixed", adapters)):
                     wrote[name].append(_write_step(engine, steps, prompts, some))
                     read[name].append(_read_token(engine, steps, long, some))
-                wrote["int8"].append(_write_step(int8, int8_steps, prompts, [None]))
+                if int8 is not None:
+                    wrote["int8"].append(_write_step(int8, int8_steps, prompts, [None]))
                 wrote["peft"].append((peft.seconds(1 + _WRITE // 4) - peft.seconds(1)) / (_WRITE // 4))
-    finally:
-        int8.close()
 
     def ratio(above: list[float], below: list[float]) -> Figure:
         return Figure.of([one / other for one, other in zip(above[1:], below[1:], strict=True)])
@@ -135,7 +134,7 @@ def _throughput(bench: Bench) -> dict[str, Figure]:
         "A_prefill": ratio(read["base"], read["mixed"]),
         "B": ratio(wrote["peft"], wrote["mixed"]),
         "D_floor": ratio(wrote["floor"], wrote["base"]),
-        "D_int8": ratio(wrote["base"], wrote["int8"]),
+        **({"D_int8": ratio(wrote["base"], wrote["int8"])} if "int8" in wrote else {}),
     }
 
 

@@ -93,7 +93,7 @@ class Decoder:
         int8: computes linear layers in int8.
 
     Raises:
-        ConfigError: the model's architecture is another.
+        ConfigError: the model's architecture is another, or this processor has no exact int8 products.
     """
 
     def __init__(self, model: Any, *, rows: int, context: int, int8: bool = False) -> None:

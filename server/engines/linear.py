@@ -4,20 +4,24 @@ torch itself takes MKL for fp32, which needs 1.9 times as long for 16 tokens on 
 are those that torch's own compiler emits (torch/_inductor/mkldnn_lowerings.py).
 
 In int8, weights have a scale a row of outputs, and inputs a scale a token, not one a batch: nobody's answer depends
-on who else is in the batch (LLM.int8, Dettmers et al. 2022, without its outliers).
+on who else is in the batch (LLM.int8, Dettmers et al. 2022, without its outliers). A processor without VNNI cuts sums
+of int8 products off at 16 bits, so that it would write something else than the one that an adapter was judged on.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from radimpress.reports.errors import ConfigError
+
 _STEPS = 127
 # oneDNN is fast with unsigned inputs alone: signed ones took 225 ms where these take 0.05.
 _ZERO = 128
 _TINY = 1e-12
-_PACKED = (torch.float32, torch.bfloat16)
 
 
 class PackedLinear:
@@ -29,7 +33,7 @@ class PackedLinear:
     """
 
     def __init__(self, weight: Tensor, tokens: int) -> None:
-        self._packs = weight.device.type == "cpu" and weight.dtype in _PACKED
+        self._packs = weight.device.type == "cpu" and _computes(weight.dtype)
         weight = weight.detach()
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, tokens) if self._packs else weight
 
@@ -41,14 +45,38 @@ class PackedLinear:
         return out
 
 
+def _computes(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has products of this type for this processor."""
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+
+
+@cache
+def int8_is_exact() -> bool:
+    """Whether this processor's int8 products are the integers that they should be (oneDNN, "Nuances of int8")."""
+    # The largest numbers that there are: if any sums are cut off, these are.
+    most = 2 * _STEPS + 1
+    given = torch.full((16, 64), most, dtype=torch.uint8)
+    weight = torch.ops.onednn.qlinear_prepack(torch.full((64, 64), _STEPS, dtype=torch.int8), None)
+    out: Tensor = torch.ops.onednn.qlinear_pointwise(
+        given, 1.0, 0, weight, torch.ones(64), torch.zeros(64, dtype=torch.int32),
+        None, 1.0, 0, torch.float32, "none", [], "",
+    )  # fmt: skip
+    return bool((out == 64 * most * _STEPS).all())
+
+
 class Int8Linear:
     """x [tokens, in] to [tokens, out], in x's type.
 
     Args:
         weight: [out, in], of any floating type, on the CPU.
+
+    Raises:
+        ConfigError: this processor has no exact int8 products.
     """
 
     def __init__(self, weight: Tensor) -> None:
+        if not int8_is_exact():
+            raise ConfigError("int8: this processor cuts int8 sums off (it has no VNNI); serve the base model in float")
         weight = weight.detach().float()
         scale = (weight.abs().amax(1) / _STEPS).clamp_min(_TINY)
         whole = (weight / scale[:, None]).round().to(torch.int8)

@@ -29,6 +29,7 @@ from radimpress.reports.files import sha256_file
 from radimpress.server.engines import Limits, Piece, inprocess
 from radimpress.server.engines.decoder import Batch, Decoder, Read
 from radimpress.server.engines.inprocess import InProcessEngine, StepTime
+from radimpress.server.engines.linear import int8_is_exact
 from radimpress.server.engines.writer import EngineWriter
 from radimpress.trainer.bases import BaseModel, base_digest
 from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS, AdapterBundle, open_bundle
@@ -631,6 +632,7 @@ def test_what_all_prompts_begin_with_is_read_once_for_each_adapter(
     assert len(engine._openings) == 2
 
 
+@pytest.mark.skipif(not int8_is_exact(), reason="this processor has no exact int8 products (VNNI)")
 def test_int8_keeps_requests_apart_and_is_a_base_of_its_own(make: Make, tiny_folder: Path, tmp_path: Path) -> None:
     int8 = replace(TINY, quantisation="int8")
     engine = make(int8)
