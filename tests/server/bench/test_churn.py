@@ -58,7 +58,8 @@ def test_a_slot_that_keeps_what_it_held_is_seen(run: Run, monkeypatch: pytest.Mo
 
     def lazy(slots: Slots, slot: int, packed: Packed, *rest: Any) -> None:
         installs.append(slot)
-        if len(installs) != 6:
+        # All from here on: of one alone, whoever is served may have left before it tells.
+        if len(installs) < 6:
             real(slots, slot, packed, *rest)
 
     monkeypatch.setattr(Slots, "install", lazy)
