@@ -160,6 +160,8 @@ def judge(scores: Scores, candidate: str, incumbents: Mapping[Cell, str], defaul
         GateError: the candidate or an incumbent was not evaluated.
         ConfigError: the rule has a margin for a slice that nobody knows.
     """
+    if scores.split == "train":
+        raise GateError("the scores are of the training part: nobody is judged on what was learnt")
     rule.check(scores.cells)
     cells = slices_of(scores, candidate)
     return _verdicts([_pair(scores, candidate, incumbents.get(cell, default), cell) for cell in cells], scores, rule)

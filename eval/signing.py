@@ -71,7 +71,7 @@ def verified(kind: str, value: Any, signer: str, signature: str) -> bool:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(signer)).verify(
             bytes.fromhex(signature), _message(kind, value)
         )
-    except (InvalidSignature, ValueError):
+    except (InvalidSignature, ValueError, TypeError):
         return False
     return True
 

@@ -96,11 +96,18 @@ def make_waiver(
 
 
 def read_waiver(row: dict[str, Any]) -> Waiver:
-    """A waiver as `Waiver.as_json` gave it; `check` says whether it holds."""
-    return Waiver(
-        Cell(Modality(row["modality"]), row["cluster"]),
-        *(row[name] for name in ("who", "reason", "issued", "expires", "judgement", "signer", "signature")),
-    )
+    """A waiver as `Waiver.as_json` gave it; `check` says whether it holds.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    texts = [
+        row[name] for name in ("cluster", "who", "reason", "issued", "expires", "judgement", "signer", "signature")
+    ]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a waiver holds text")
+    cluster, *rest = texts
+    return Waiver(Cell(Modality(row["modality"]), cluster), *rest)
 
 
 def span(now: datetime | None, days: int) -> tuple[str, str]:

@@ -14,10 +14,11 @@ import typer
 from google.protobuf.json_format import MessageToDict
 
 from radimpress.clustering.clusters import load_clusters
+from radimpress.eval.signing import load_public
 from radimpress.reports.errors import InputError, NotFoundError, RadimpressError
 from radimpress.server import steps
 from radimpress.server.cli_eval import eval_app
-from radimpress.server.cli_gate import gate
+from radimpress.server.cli_gate import gate_app
 from radimpress.server.client import Client
 from radimpress.server.console import ERR, OUT, quiet, quiet_models, table, track
 from radimpress.server.options import (
@@ -27,6 +28,7 @@ from radimpress.server.options import (
     Dataset,
     RecipeFile,
     RegistryUrl,
+    TrustedKeys,
     open_registry,
 )
 from radimpress.server.recipe import demo_recipe, load_recipe
@@ -47,7 +49,7 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine what
 app.add_typer(adapters_app, name="adapters")
 app.add_typer(bench_app, name="bench")
 app.add_typer(eval_app, name="eval")
-app.command()(gate)
+app.add_typer(gate_app, name="gate")
 
 
 def main() -> None:
@@ -165,13 +167,14 @@ def adapters_promote(
     certificate: Annotated[Path, typer.Option(help="certificate.json.")] = Path("certificate.json"),
     version: Annotated[int, typer.Option(help="0 is the newest.")] = 0,
     expected: Annotated[int, typer.Option(help="Route table you looked at; 0 is whichever is current.")] = 0,
+    trusted: TrustedKeys = None,
     registry: RegistryUrl = None,
     bundles: BundleRoot = None,
 ) -> None:
     """Makes the next route table: the adapter gets the slices that its certificate passes."""
     if not certificate.is_file():
         raise NotFoundError(f"{certificate}: no such file")
-    known = open_registry(registry, bundles)
+    known = open_registry(registry, bundles, trusted)
     _show(known.promote(known.adapter(name, version), certificate.read_bytes(), expected))
 
 
@@ -220,7 +223,7 @@ def serve(
         tls_certificate=tls_certificate,
         tls_key=tls_key,
     )
-    known = Registry(settings.registry, settings.bundles)
+    known = Registry(settings.registry, settings.bundles, load_public(settings.trusted_keys))
     known.table()
     if settings.engine == "inprocess":
         quiet_models()
@@ -308,4 +311,7 @@ def _read(path: Path) -> str:
 def _show(routes: RouteTable) -> None:
     rows = ((cell, entry.adapter, entry.adapter.digest) for cell, entry in sorted(routes.entries.items()))
     table(f"route table {routes.number}: {routes.cause}", ("slice", "adapter", "digest"), rows)
+    for cell, entry in sorted(routes.entries.items()):
+        if entry.waiver:
+            OUT.print(f"{cell} was not passed by the gate: {entry.waiver}", markup=False)
     OUT.print("Every other slice is served by the base model.")

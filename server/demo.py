@@ -98,7 +98,9 @@ def demo(root: Path, files: Sequence[Path], recipe: Recipe) -> Path:
         certificates: list[Certificate] = []
         for bundle in bundles:
             out = root / "certificates" / f"{bundle.name}.json"
-            certificate = steps.gate(evaluation.scores, bundle.name, registry.table(), recipe.gate, out)
+            certificate = steps.gate(
+                evaluation.scores, bundle.name, registry.table(), recipe.gate, out, bundles=paths.bundles
+            )
             certificates.append(certificate)
             adapter = registry.register(bundle.path.relative_to(paths.bundles).as_posix())
             if certificate.passed:

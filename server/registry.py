@@ -19,7 +19,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from radimpress.clustering.cell import Cell
 from radimpress.clustering.clusters import Clusters
-from radimpress.eval.certificate import certificate_digest, decode_certificate
+from radimpress.eval.certificate import Certificate, certificate_digest, decode_certificate
+from radimpress.eval.waiver import read_waiver
 from radimpress.reports.errors import (
     BundleError,
     ConfigError,
@@ -92,13 +93,16 @@ class Registry:
     Args:
         url: an SQLAlchemy URL, as in "sqlite:///registry.db".
         bundles: the folder that bundles are registered from.
+        trusted: public keys, in hex, of which one must have signed a certificate, and each waiver; without
+            any, certificates need no signature.
 
     Raises:
         ConfigError: the URL cannot be opened.
     """
 
-    def __init__(self, url: str, bundles: Path) -> None:
+    def __init__(self, url: str, bundles: Path, trusted: frozenset[str] = frozenset()) -> None:
         self._bundles = bundles
+        self._trusted = trusted
         self._known: dict[int, RouteTable] = {}
         try:
             self._engine = create_engine(url)
@@ -220,12 +224,15 @@ class Registry:
         numbers = range(self._newest() - offset, 0, -1)
         return [self.table(number) for number in list(numbers)[:limit]]
 
-    def promote(self, adapter: AdapterVersion, certificate: bytes, expected: int = 0) -> RouteTable:
-        """Makes the next table: the adapter gets each slice in which its certificate says PASS.
+    def promote(
+        self, adapter: AdapterVersion, certificate: bytes, expected: int = 0, *, now: datetime | None = None
+    ) -> RouteTable:
+        """Makes the next table: the adapter gets each slice that its certificate passes, or a waiver opens.
 
         Raises:
-            InputError: the certificate cannot be read.
-            GateError: it is about something else, or passes nothing.
+            InputError: the certificate cannot be read, or was changed.
+            GateError: it is about something else, is expired, lacks a slice or a signature that is
+                trusted, or passes nothing.
             ConflictError: the current table is not number `expected`, or moved on meanwhile.
         """
         current = self._current(expected)
@@ -238,11 +245,16 @@ class Registry:
         ):
             if stated != actual:
                 raise GateError(f"the certificate judged another {what}: {stated[:12]}, not {actual[:12]}")
-        if not judged.passed:
+        judged.check_time(now)
+        judged.check_signers(self._trusted)
+        judged.check_slices()
+        judged.check_waivers()
+        _check_successor(adapter, judged, current)
+        if not judged.opened:
             raise GateError(f"the certificate passes {adapter} in no slice")
         entries = dict(current.entries)
         digest = certificate_digest(certificate)
-        for verdict in judged.passed:
+        for verdict in judged.opened:
             cell = verdict.cell
             if cell is None:
                 raise InputError("certificate", "a verdict names no slice")
@@ -250,7 +262,7 @@ class Registry:
             serving = incumbent.adapter.digest if incumbent else ""
             if serving not in (verdict.incumbent_digest, adapter.digest):
                 raise GateError(f"{cell}: judged against {verdict.incumbent}, which does not serve it now; judge again")
-            entries[cell] = Entry(adapter, digest)
+            entries[cell] = Entry(adapter, digest, str(judged.waiver(cell) or ""))
         with self._transaction() as session:
             session.merge(_Certificate(digest=digest, body=certificate))
             number = self._append(session, current.clusters_digest, f"promote {adapter}", entries, current.number)
@@ -322,10 +334,15 @@ class Registry:
                 raise NotFoundError(f"there is no route table {number}")
             clusters = session.get_one(_Clusters, row.clusters)
             query = select(_Entry, _Adapter).join(_Adapter, _Entry.adapter == _Adapter.digest)
-            entries = {
-                Cell(Modality(entry.modality), entry.cluster): Entry(_adapter(adapter), entry.certificate)
-                for entry, adapter in session.execute(query.where(_Entry.number == number))
+            rows = [(entry, adapter) for entry, adapter in session.execute(query.where(_Entry.number == number))]
+            waivers = {
+                digest: _waivers(session.get_one(_Certificate, digest).body)
+                for digest in {entry.certificate for entry, _ in rows}
             }
+            entries = {}
+            for entry, adapter in rows:
+                cell = Cell(Modality(entry.modality), entry.cluster)
+                entries[cell] = Entry(_adapter(adapter), entry.certificate, waivers[entry.certificate].get(cell, ""))
             clinics: dict[str, str] = json.loads(clusters.clinics)
             if digest_of(clinics) != row.clusters:
                 raise BundleError(f"route table {number}: its clusters were changed in the registry")
@@ -365,6 +382,19 @@ def _adapter(row: _Adapter) -> AdapterVersion:
         row.manifest_digest,
         datetime.fromisoformat(row.created),
     )
+
+
+def _check_successor(adapter: AdapterVersion, judged: Certificate, current: RouteTable) -> None:
+    """A new version must have been judged wherever the old one serves, or the old one would stay unseen."""
+    for cell, entry in sorted(current.entries.items()):
+        if entry.adapter.name == adapter.name and entry.adapter.digest != adapter.digest and cell not in judged.slices:
+            raise GateError(f"{cell}: {entry.adapter} serves this slice and the certificate has no verdict on it")
+
+
+def _waivers(body: bytes) -> dict[Cell, str]:
+    """The waivers of a certificate, in words; those of earlier formats have none."""
+    rows = json.loads(body).get("waivers", [])
+    return {waiver.cell: str(waiver) for waiver in map(read_waiver, rows)}
 
 
 def _manifest_digest(folder: Path) -> str:

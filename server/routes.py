@@ -52,10 +52,11 @@ class AdapterVersion:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One slice's adapter, and the certificate that allowed it."""
+    """One slice's adapter, the certificate that allowed it, and the waiver, where a person opened the slice."""
 
     adapter: AdapterVersion
     certificate_digest: str
+    waiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class ServerSettings(BaseSettings):
     host: int = Field(default=64, ge=1, description="verified adapters in the host's memory")
     chunk: int = Field(default=256, ge=1, description="tokens of prompts read in one step")
     context: int = Field(default=4096, ge=64, description="tokens of prompt and answer; with batch, the cache's size")
+    trusted_keys: tuple[Path, ...] = Field(default=(), description="PEM; certificates must be signed by one of them")
     tls_certificate: Path | None = Field(default=None, description="PEM chain; needs tls_key")
     tls_key: Path | None = Field(default=None, description="PEM key; needs tls_certificate")
     drain_seconds: float = Field(default=10.0, ge=0, description="what running requests get when stopping")

@@ -6,23 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from radimpress.clustering.cell import Cell
 from radimpress.clustering.clusters import Clusters, load_clusters
 from radimpress.clustering.embed import MiniLM
 from radimpress.clustering.fit import data_digest, fit_clusters
-from radimpress.eval.baselines import baselines
+from radimpress.eval.baselines import baselines, choose_examples
 from radimpress.eval.cases import Case, choose_cases
 from radimpress.eval.certificate import Certificate, certify
-from radimpress.eval.gate import Rule, judge, judge_overall
-from radimpress.eval.predict import BASE, Predictions, Writer, predict
-from radimpress.eval.score import Scores, score
-from radimpress.reports.errors import ConfigError, InputError, NotFoundError
+from radimpress.eval.gate import Rule, Verdict, judge, judge_overall
+from radimpress.eval.meta import leakage, refuse, too_long
+from radimpress.eval.nearest import Nearest
+from radimpress.eval.predict import BASE, FEW_SHOT, Predictions, Writer, predict
+from radimpress.eval.score import Neural, Scores, score
+from radimpress.eval.summary import summarize
+from radimpress.reports.errors import BundleError, ConfigError, GateError, InputError, NotFoundError
 from radimpress.reports.files import load_reports, read_json, write_atomic, write_json, write_reports
 from radimpress.reports.funnel import Funnel, sift
 from radimpress.reports.progress import Track
 from radimpress.reports.prompt import PROMPT_VERSION
 from radimpress.reports.read import read_archive
+from radimpress.reports.report import Report
 from radimpress.reports.split import Split, split
 from radimpress.reports.synthetic import synthesize
 from radimpress.server.recipe import Recipe
@@ -30,6 +35,9 @@ from radimpress.server.routes import RouteTable
 from radimpress.trainer.bases import find_base
 from radimpress.trainer.bundle import AdapterBundle, open_bundle
 from radimpress.trainer.plan import Plan, plan
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PARTS = ("train", "validation", "test")
 TRAINED = "trained.json"
@@ -43,11 +51,13 @@ class Evaluation:
         cases: the held-out cases, with their reports.
         predictions: of every system.
         scores: of every system.
+        summary: as summary.json holds it.
     """
 
     cases: tuple[Case, ...]
     predictions: tuple[Predictions, ...]
     scores: Scores
+    summary: dict[str, Any]
 
 
 def make_reports(out: Path, count: int, seed: int, track: Track) -> None:
@@ -134,6 +144,27 @@ def load_trained(bundles: Path) -> list[AdapterBundle]:
     return [open_bundle(bundles / path) for path in read_json(bundles / TRAINED).values()]
 
 
+def choose_adapters(bundles: Path, names: Sequence[str]) -> list[AdapterBundle]:
+    """The named bundles: by the name that the last `train` gave them, or by path, in the bundle folder or anywhere.
+
+    Without names, all of the last `train`.
+
+    Raises:
+        NotFoundError: there is none of that name or at that path.
+        InputError: two of them have the same name.
+    """
+    if not names:
+        return load_trained(bundles)
+    trained = read_json(bundles / TRAINED) if (bundles / TRAINED).is_file() else {}
+    chosen = []
+    for name in names:
+        within = bundles / trained.get(name, name)
+        chosen.append(open_bundle(within if within.is_dir() else Path(name)))
+        if [bundle.name for bundle in chosen].count(chosen[-1].name) > 1:
+            raise InputError("adapter", f"two are named {chosen[-1].name}; evaluate them into folders of their own")
+    return chosen
+
+
 def evaluate(
     parts: Split,
     clusters: Clusters,
@@ -142,40 +173,83 @@ def evaluate(
     out: Path,
     recipe: Recipe,
     track: Track,
+    *,
+    part: str = "test",
+    neural: Neural | None = None,
 ) -> Evaluation:
-    """Asks base and adapters for held-out impressions and scores them beside trivial baselines.
+    """Asks base and adapters for impressions and scores them beside few-shot base and trivial baselines.
 
-    A cluster's adapter is asked for its own clinics only: it can serve nobody else.
+    A cluster's adapter is asked for its own clinics only: it can serve nobody else. Scores of the
+    training part are for looking at, and the gate refuses them. What was answered before is read from
+    `out`, so that a run that was broken off goes on.
+
+    Raises:
+        ConfigError: an adapter was fitted for other clusters.
+        GateError: a meta-gate refuses the evaluation; what was written stays on disk.
     """
     settings = recipe.eval
     for bundle in bundles:
         if bundle.manifest["clusters"] != clusters.digest:
             raise ConfigError(f"{bundle.name} was fitted for other clusters than these; train again")
-    cases = choose_cases(parts.test, clusters, limit=settings.cases, seed=settings.seed)
-    written: list[Predictions] = []
-    for system in (None, *bundles):
-        own = system.manifest["cluster"] if system else None
+    cases = choose_cases(
+        getattr(parts, part), clusters, limit=settings.cases, seed=settings.seed, per_modality=settings.per_modality
+    )
+    fitted = () if part == "train" else parts.train
+    tokens, room = writer.tokens, writer.context and writer.context - settings.max_tokens
+    # What no answer can change is refused before hours are spent on answers.
+    for name, problem in (("leakage", leakage(cases, fitted)), ("length", too_long(cases, tokens, room))):
+        if problem:
+            raise GateError(f"meta-gate {name}: {problem}")
+    index = Nearest(parts.train)
+    written = [_ask(cases, writer, None, settings.max_tokens, out, track)]
+    if settings.few_shot:
+        examples = choose_examples(cases, index, settings.few_shot, tokens, room)
+        written.append(_ask(cases, writer, None, settings.max_tokens, out, track, examples))
+    for bundle in bundles:
+        own = bundle.manifest["cluster"]
         asked = [case for case in cases if own is None or case.cell.cluster == own]
-        if not asked:
-            continue
-        answers = predict(asked, writer, system, settings.max_tokens, out / "predictions")
-        label = f"evaluate {system.name if system else BASE}"
-        first = next(answers)
-        rest = chain([first], answers) if first is not None else chain([first], track(answers, label, len(asked)))
-        written += [answer for answer in rest if answer is not None]
-    written += baselines(cases, parts.train)
-    scores = score(cases, written, clusters, PROMPT_VERSION)
+        if asked:
+            written.append(_ask(asked, writer, bundle, settings.max_tokens, out, track))
+    written += baselines(cases, parts.train, index)
+    scores = score(cases, written, clusters, PROMPT_VERSION, split=part, neural=neural)
+    refuse(cases, written, scores, fitted, tokens=tokens, limit=room)
     scores.save(out / "scores.json")
-    return Evaluation(cases, tuple(written), scores)
+    summary = summarize(scores)
+    write_json(out / "summary.json", summary)
+    return Evaluation(cases, tuple(written), scores, summary)
 
 
-def gate(scores: Scores, candidate: str, table: RouteTable | None, rule: Rule, out: Path) -> Certificate:
-    """Judges a candidate against who serves each slice now and writes its certificate.
+def _ask(
+    cases: Sequence[Case],
+    writer: Writer,
+    bundle: AdapterBundle | None,
+    max_tokens: int,
+    out: Path,
+    track: Track,
+    examples: Sequence[Sequence[Report]] | None = None,
+) -> Predictions:
+    """One system's predictions, with a bar where anything is left to ask."""
+    answers = predict(cases, writer, bundle, max_tokens, out / "predictions", examples)
+    name = bundle.name if bundle else BASE if examples is None else FEW_SHOT
+    first = next(answers)
+    rest = [first] if first is not None else chain([first], track(answers, f"evaluate {name}", len(cases)))
+    return next(answer for answer in rest if answer is not None)
 
-    Without a table the base model serves everything.
+
+def verdicts(
+    scores: Scores, candidate: str, table: RouteTable | None, rule: Rule, against: str | None = None
+) -> list[Verdict]:
+    """Judges a candidate in each slice, and last in all together.
+
+    `against` names one system to judge against in every slice; without it, it is who serves the slice in
+    `table`, and without a table the base model.
+
+    Raises:
+        ConfigError: the table is of other clusters, or serves another version than was scored.
+        GateError: the candidate or an incumbent was not evaluated.
     """
     incumbents: Mapping[Cell, str] = {}
-    if table is not None:
+    if table is not None and against is None:
         if table.clusters_digest != scores.clusters_digest:
             raise ConfigError("the route table and the scores are of other clusters; evaluate again")
         incumbents = {cell: entry.adapter.name for cell, entry in table.entries.items()}
@@ -183,7 +257,40 @@ def gate(scores: Scores, candidate: str, table: RouteTable | None, rule: Rule, o
             known = scores.systems.get(entry.adapter.name)
             if known is not None and known.digest != entry.adapter.digest:
                 raise ConfigError(f"{cell}: the scores are of another version of {entry.adapter.name}; evaluate again")
-    verdicts = judge(scores, candidate, incumbents, BASE, rule)
-    certificate = certify(scores, candidate, verdicts, judge_overall(scores, candidate, BASE, rule), rule)
+    default = against or BASE
+    return [*judge(scores, candidate, incumbents, default, rule), judge_overall(scores, candidate, default, rule)]
+
+
+def gate(
+    scores: Scores,
+    candidate: str,
+    table: RouteTable | None,
+    rule: Rule,
+    out: Path,
+    *,
+    against: str | None = None,
+    bundles: Path | None = None,
+    key: Ed25519PrivateKey | None = None,
+) -> Certificate:
+    """Judges a candidate as `verdicts` does and writes its certificate, signed where a key is given.
+
+    In the folder `bundles` stands what the candidate was fitted on, where the last `train` was there.
+    """
+    *words, overall = verdicts(scores, candidate, table, rule, against)
+    data = _fitted_on(bundles, scores.systems[candidate].digest) if bundles else ""
+    certificate = certify(scores, candidate, words, overall, rule, data_digest=data)
+    if key is not None:
+        certificate = certificate.signed(key)
     write_atomic(out, certificate.encode())
     return certificate
+
+
+def _fitted_on(bundles: Path, digest: str) -> str:
+    """Digest of the reports that an adapter was fitted on; empty where the last `train` made another."""
+    if not (bundles / TRAINED).is_file():
+        return ""
+    try:
+        found = [bundle for bundle in load_trained(bundles) if bundle.digest == digest]
+    except (NotFoundError, BundleError):
+        return ""
+    return str(found[0].manifest.get("data", {}).get("digest", "")) if found else ""

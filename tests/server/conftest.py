@@ -6,12 +6,13 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
@@ -20,6 +21,7 @@ from radimpress.clustering.clusters import Clusters
 from radimpress.eval.bootstrap import Estimate
 from radimpress.eval.certificate import Certificate
 from radimpress.eval.gate import Outcome, Rule, Verdict
+from radimpress.eval.waiver import span
 from radimpress.reports.prompt import PROMPT_VERSION
 from radimpress.reports.report import Modality
 from radimpress.server.engines import Engine
@@ -102,8 +104,10 @@ def certificate(
     clusters_digest: str = "",
     base_digest: str = "",
     prompt_version: str = PROMPT_VERSION,
+    key: Ed25519PrivateKey | None = None,
+    **changes: Any,
 ) -> bytes:
-    """A gate's certificate that says the same of each of these slices."""
+    """A gate's certificate that says the same of each of these slices, in force now; signed with a key."""
 
     def verdict(cell: Cell | None) -> Verdict:
         name, digest = (incumbent.name, incumbent.digest) if incumbent else ("base", "")
@@ -122,7 +126,9 @@ def certificate(
         tuple(verdict(cell) for cell in cells),
         verdict(None),
     )
-    return made.encode()
+    issued, expires = span(None, 90)
+    made = replace(made, **{"issued": issued, "expires": expires, **changes})
+    return (made.signed(key) if key else made).encode()
 
 
 @dataclass(frozen=True, slots=True)

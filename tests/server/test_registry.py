@@ -5,13 +5,17 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from radimpress.eval.certificate import certificate_digest
+from radimpress.eval.certificate import certificate_digest, decode_certificate
 from radimpress.eval.gate import Outcome
+from radimpress.eval.signing import public_of
+from radimpress.eval.waiver import make_waiver, span
 from radimpress.reports.errors import (
     BundleError,
     ConflictError,
@@ -23,6 +27,7 @@ from radimpress.reports.errors import (
 )
 from radimpress.server import registry as registries
 from radimpress.server.registry import Registry
+from radimpress.server.routes import AdapterVersion
 from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS
 from tests.server.conftest import (
     CLINICS,
@@ -37,6 +42,8 @@ from tests.server.conftest import (
     clusters,
     make_bundle,
 )
+
+KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([at] * 32)) for at in (1, 2))
 
 
 def _same_routes(site: Site, number: int, other: int) -> bool:
@@ -252,13 +259,83 @@ def test_a_certificate_of_another_adapter_is_refused(site: Site) -> None:
         site.registry.promote(first, certificate(second, CT_LIST))
 
 
-@pytest.mark.parametrize("at", [0, 10, -1])
-def test_a_certificate_with_a_changed_byte_is_refused(site: Site, at: int) -> None:
+def test_a_certificate_with_any_one_byte_changed_is_refused_by_name(site: Site) -> None:
     adapter = site.registry.register(site.path(site.first))
-    data = bytearray(certificate(adapter, CT_LIST))
-    data[at] ^= 1
-    with pytest.raises((InputError, GateError)):
-        site.registry.promote(adapter, bytes(data))
+    data = certificate(adapter, CT_LIST)
+    for at in range(len(data)):
+        with pytest.raises(InputError, match="certificate"):
+            site.registry.promote(adapter, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    assert site.registry.promote(adapter, data).number == 2
+
+
+def test_an_expired_certificate_is_refused_by_name(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    issued, expires = span(datetime(2026, 1, 1, tzinfo=UTC), 90)
+    with pytest.raises(GateError, match="the certificate expired on 2026-04-01T00:00:00"):
+        site.registry.promote(adapter, certificate(adapter, CT_LIST, issued=issued, expires=expires))
+
+
+def test_a_certificate_that_lacks_a_slice_is_refused_by_name(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    with pytest.raises(GateError, match="CT/any: the certificate has 0 verdicts on this slice"):
+        site.registry.promote(adapter, certificate(adapter, CT_LIST, slices=(CT_LIST, CT_ANY)))
+
+
+def test_a_new_version_must_be_judged_wherever_the_old_one_serves(site: Site, tiny_folder: Path) -> None:
+    site.promote(site.first, CT_LIST, MR_LIST)
+    newer = site.registry.register(site.path(make_bundle(tiny_folder, site.bundles, seed=9, base=FAKE_BASE)))
+    old = site.registry.adapter("unified", 1)
+    with pytest.raises(GateError, match="MR/list: unified@1 serves this slice and the certificate has no verdict"):
+        site.registry.promote(newer, certificate(newer, CT_LIST, incumbent=old))
+    assert site.registry.promote(newer, certificate(newer, CT_LIST, MR_LIST, incumbent=old)).number == 3
+
+
+def test_with_trusted_keys_only_their_certificates_are_taken(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    strict = Registry(site.url, site.bundles, frozenset([public_of(KEY)]))
+    for given, word in (
+        (certificate(adapter, CT_LIST), "is not signed"),
+        (certificate(adapter, CT_LIST, key=OTHER_KEY), "is not a trusted key"),
+    ):
+        with pytest.raises(GateError, match=word):
+            strict.promote(adapter, given)
+    assert strict.promote(adapter, certificate(adapter, CT_LIST, key=KEY)).number == 2
+    strict.close()
+
+
+def _waived(adapter: AdapterVersion, outcome: Outcome = Outcome.INSUFFICIENT, **span: Any) -> bytes:
+    judged = decode_certificate(certificate(adapter, MR_LIST, outcome=outcome))
+    given = {"days": 30, **span}
+    waiver = make_waiver(MR_LIST, "Dr A. Alder", "rare, and read twice", judged.judgement, KEY, **given)
+    return judged.waived(waiver).encode()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.INSUFFICIENT, Outcome.REGRESSION])
+def test_a_waiver_opens_its_slice_and_shows_in_the_table(site: Site, outcome: Outcome) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    made = site.registry.promote(adapter, _waived(adapter, outcome))
+    assert made.entries[MR_LIST].adapter == adapter
+    assert made.entries[MR_LIST].waiver.startswith("waived by Dr A. Alder until ")
+    site.promote(site.second, CT_LIST)
+    later = Registry(site.url, site.bundles).table()
+    assert later.entries[MR_LIST] == made.entries[MR_LIST]
+    assert later.entries[CT_LIST].waiver == ""
+
+
+def test_an_expired_waiver_opens_nothing(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    with pytest.raises(GateError, match="MR/list: the waiver expired on"):
+        site.registry.promote(adapter, _waived(adapter, now=datetime(2026, 1, 1, tzinfo=UTC)))
+
+
+def test_with_trusted_keys_a_waiver_needs_one_too(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    strict = Registry(site.url, site.bundles, frozenset([public_of(OTHER_KEY)]))
+    judged = decode_certificate(certificate(adapter, MR_LIST, CT_LIST, outcome=Outcome.INSUFFICIENT, key=OTHER_KEY))
+    waiver = make_waiver(MR_LIST, "Dr A. Alder", "rare", judged.judgement, KEY, days=30)
+    with pytest.raises(GateError, match="MR/list: the waiver is signed by"):
+        strict.promote(adapter, judged.waived(waiver).encode())
+    strict.close()
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff", b"not json", b"[" * 200_000])
