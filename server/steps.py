@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from radimpress.clustering.cell import Cell
 from radimpress.clustering.clusters import Clusters, load_clusters
@@ -15,13 +15,13 @@ from radimpress.clustering.fit import data_digest, fit_clusters
 from radimpress.eval.baselines import baselines, choose_examples
 from radimpress.eval.cases import Case, choose_cases
 from radimpress.eval.certificate import Certificate, certify
-from radimpress.eval.gate import Rule, judge, judge_overall
+from radimpress.eval.gate import Rule, Verdict, judge, judge_overall
 from radimpress.eval.meta import leakage, refuse, too_long
 from radimpress.eval.nearest import Nearest
 from radimpress.eval.predict import BASE, FEW_SHOT, Predictions, Writer, predict
 from radimpress.eval.score import Neural, Scores, score
 from radimpress.eval.summary import summarize
-from radimpress.reports.errors import ConfigError, GateError, InputError, NotFoundError
+from radimpress.reports.errors import BundleError, ConfigError, GateError, InputError, NotFoundError
 from radimpress.reports.files import load_reports, read_json, write_atomic, write_json, write_reports
 from radimpress.reports.funnel import Funnel, sift
 from radimpress.reports.progress import Track
@@ -35,6 +35,9 @@ from radimpress.server.routes import RouteTable
 from radimpress.trainer.bases import find_base
 from radimpress.trainer.bundle import AdapterBundle, open_bundle
 from radimpress.trainer.plan import Plan, plan
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 PARTS = ("train", "validation", "test")
 TRAINED = "trained.json"
@@ -233,13 +236,20 @@ def _ask(
     return next(answer for answer in rest if answer is not None)
 
 
-def gate(scores: Scores, candidate: str, table: RouteTable | None, rule: Rule, out: Path) -> Certificate:
-    """Judges a candidate against who serves each slice now and writes its certificate.
+def verdicts(
+    scores: Scores, candidate: str, table: RouteTable | None, rule: Rule, against: str | None = None
+) -> list[Verdict]:
+    """Judges a candidate in each slice, and last in all together.
 
-    Without a table the base model serves everything.
+    `against` names one system to judge against in every slice; without it, it is who serves the slice in
+    `table`, and without a table the base model.
+
+    Raises:
+        ConfigError: the table is of other clusters, or serves another version than was scored.
+        GateError: the candidate or an incumbent was not evaluated.
     """
     incumbents: Mapping[Cell, str] = {}
-    if table is not None:
+    if table is not None and against is None:
         if table.clusters_digest != scores.clusters_digest:
             raise ConfigError("the route table and the scores are of other clusters; evaluate again")
         incumbents = {cell: entry.adapter.name for cell, entry in table.entries.items()}
@@ -247,7 +257,40 @@ def gate(scores: Scores, candidate: str, table: RouteTable | None, rule: Rule, o
             known = scores.systems.get(entry.adapter.name)
             if known is not None and known.digest != entry.adapter.digest:
                 raise ConfigError(f"{cell}: the scores are of another version of {entry.adapter.name}; evaluate again")
-    verdicts = judge(scores, candidate, incumbents, BASE, rule)
-    certificate = certify(scores, candidate, verdicts, judge_overall(scores, candidate, BASE, rule), rule)
+    default = against or BASE
+    return [*judge(scores, candidate, incumbents, default, rule), judge_overall(scores, candidate, default, rule)]
+
+
+def gate(
+    scores: Scores,
+    candidate: str,
+    table: RouteTable | None,
+    rule: Rule,
+    out: Path,
+    *,
+    against: str | None = None,
+    bundles: Path | None = None,
+    key: Ed25519PrivateKey | None = None,
+) -> Certificate:
+    """Judges a candidate as `verdicts` does and writes its certificate, signed where a key is given.
+
+    In the folder `bundles` stands what the candidate was fitted on, where the last `train` was there.
+    """
+    *words, overall = verdicts(scores, candidate, table, rule, against)
+    data = _fitted_on(bundles, scores.systems[candidate].digest) if bundles else ""
+    certificate = certify(scores, candidate, words, overall, rule, data_digest=data)
+    if key is not None:
+        certificate = certificate.signed(key)
     write_atomic(out, certificate.encode())
     return certificate
+
+
+def _fitted_on(bundles: Path, digest: str) -> str:
+    """Digest of the reports that an adapter was fitted on; empty where the last `train` made another."""
+    if not (bundles / TRAINED).is_file():
+        return ""
+    try:
+        found = [bundle for bundle in load_trained(bundles) if bundle.digest == digest]
+    except (NotFoundError, BundleError):
+        return ""
+    return str(found[0].manifest.get("data", {}).get("digest", "")) if found else ""
