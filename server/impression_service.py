@@ -86,8 +86,8 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
                 provenance=who,
                 finish_reason=FINISH[piece.finish],
                 check_findings=[
-                    impression_pb2.CheckFinding(check=check, message=message)
-                    for check, message in annotate(report.findings, text).items()
+                    impression_pb2.CheckFinding(check=check, message=notice.message)
+                    for check, notice in annotate(report, text, piece.finish).items()
                 ],
                 prompt_tokens=piece.prompt_tokens,
                 impression_tokens=piece.tokens,

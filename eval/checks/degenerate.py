@@ -1,24 +1,62 @@
-"""An impression that is empty, or loops: the same four words in a row more than three times.
+"""An impression that is empty, loops, is no text, or ends in the middle.
 
-Does not cover one that merely repeats a statement once.
+    ""   "No fracture. No fracture. No fracture. No fracture."   "No acute cardiop"   "There is a"    noticed
+    "Left knee normal. Right knee normal."   "No acute disease"                                        silent
+
+Hard: one is too many. A loop is a run of words that comes again at once, more than three times, or
+three times where it has three words or more, or twice where it has eight. Does not cover a statement
+that comes again later in other words.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+
+from radimpress.eval.checks.notice import Notice
+from radimpress.eval.checks.phrases import listed
+from radimpress.eval.checks.reading import Reading
 
 _SPAN = 4
 _TIMES = 3
+_LONGEST = 40
+_NO_END = listed(
+    "the a an of in on at to for from by with without and or nor but is are was were be been has have there this that "
+    "as than which no not within into between versus due may could would also both"
+)
 
 
-def check(findings: str, impression: str) -> str | None:
-    """Notices an empty or looping impression."""
-    del findings
-    words = re.findall(r"\w+", impression.lower())
+def check(reading: Reading) -> Notice | None:
+    """Notices an empty, looping or unfinished impression."""
+    text = reading.text
+    words = [word for word in reading.impression.words if word[0].isalnum()]
     if not words:
-        return "the impression has no words"
-    spans = Counter(tuple(words[at : at + _SPAN]) for at in range(len(words) - _SPAN + 1))
-    if spans and max(spans.values()) > _TIMES:
-        return "the impression repeats itself"
+        return Notice("it has no words")
+    if reading.finish == "length":
+        return Notice("it was cut off at the limit of length", len(text.rstrip()), len(text.rstrip()))
+    if "\ufffd" in text or sum(map(str.isalpha, text)) < 0.3 * len("".join(text.split())):
+        return Notice("it is no text")
+    if _loops(words):
+        return Notice("it repeats itself")
+    end = text.rstrip()
+    if end[-1] in ",-(:" or (end[-1].isalnum() and words[-1] in _NO_END and not end[-1].isupper()):
+        return Notice("it ends in the middle of a sentence", len(end) - 1, len(end))
     return None
+
+
+def _loops(words: list[str]) -> bool:
+    """Whether words come again too often; XXXX is the mark of a word that was taken out."""
+    spans = Counter(
+        span for at in range(len(words) - _SPAN + 1) if set(span := tuple(words[at : at + _SPAN])) != {"xxxx"}
+    )
+    if not spans or max(spans.values()) == 1:
+        return len(words) > 3 and len(set(words)) == 1 and words[0] != "xxxx"
+    if max(spans.values()) > _TIMES:
+        return True
+    for period in range(1, min(_LONGEST, len(words) // 2) + 1):
+        needed = 4 * period if period < 3 else 3 * period if period < 8 else 2 * period
+        run = period
+        for at in range(period, len(words)):
+            run = run + 1 if words[at] == words[at - period] else period
+            if run >= needed and set(words[at - period + 1 : at + 1]) != {"xxxx"}:
+                return True
+    return False

@@ -1,66 +1,154 @@
-"""A side in the impression that contradicts the findings (ReXVal c, wrong location).
+"""A side in the impression that contradicts the report (ReXVal c, wrong location).
 
-For each side in the impression, the words that follow it are looked up in the findings: where they
-stand only beside the opposite side, the impression contradicts. Does not cover sides that the
-findings never state.
+Each left or right of the impression is compared with those of the report by the words around it:
+what stands beside "left" in the impression should not stand beside "right" alone in the findings.
+
+    "Left effusion."  findings "Small right effusion."                    noticed
+    "Left effusion."  findings "Effusions on both sides."                 silent
+    "Left effusion."  findings say neither left nor right                 silent
+
+Does not cover a side that both sides of the findings share all words with, nor "bilateral" for one side.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
+from typing import NamedTuple
 
-_WORD = re.compile(r"[a-z]+")
-_SENTENCE = re.compile(r"[.;\n]+")
-_SIDES = {"left": "left", "right": "right", "bilateral": "both", "both": "both", "bilaterally": "both"}
-_OPPOSITE = {"left": "right", "right": "left"}
-_REACH = 4
-_EMPTY = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "of",
-        "in",
-        "with",
-        "and",
-        "or",
-        "is",
-        "are",
-        "at",
-        "on",
-        "to",
-        "no",
-        "there",
-        "than",
-        "side",
-        "sided",
-    ]
+from radimpress.eval.checks.assertion import Said
+from radimpress.eval.checks.concepts import related
+from radimpress.eval.checks.notice import Notice
+from radimpress.eval.checks.phrases import listed
+from radimpress.eval.checks.reading import Part, Reading
+from radimpress.eval.checks.small_words import SMALL
+
+_LEFT, _RIGHT = frozenset(["left"]), frozenset(["right"])
+_BOTH = _LEFT | _RIGHT
+_SIDES: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("left", "lt", "leftward", "levo", "lul", "lll", "lingula", "lingular"), _LEFT),
+    **dict.fromkeys(("right", "rt", "rightward", "rul", "rll", "rml"), _RIGHT),
+    **dict.fromkeys(
+        ("bilateral", "bilaterally", "both", "bibasilar", "biapical", "either", "each", "symmetric"), _BOTH
+    ),
+}
+_OPPOSITE = {_LEFT: _RIGHT, _RIGHT: _LEFT}
+_REACH = 9
+_MARGIN = 0.4
+_ENDS = frozenset(["left", "right"])
+_MORE = listed("greater larger more worse bigger side sided")
+_AND = frozenset(["and", "or", "/", "&"])
+# Right and left here are names more than sides.
+_CHAMBERS = listed("ventricle ventricular ventricles atrium atrial coronary anterior main circumflex heart bundle")
+_EMPTY = SMALL | listed(
+    "side sided greater than more less lesser small mild moderate large minimal severe slight marked new old acute "
+    "chronic seen noted likely probable evidence xxxx change lower upper mid middle lateral medial anterior "
+    "posterior superior "
+    "inferior proximal distal size"
 )
 
 
-def check(findings: str, impression: str) -> str | None:
-    """Notices a left that the findings say is right, or the reverse."""
-    beside = _sides_by_word(findings)
-    for sentence in _SENTENCE.split(impression.lower()):
-        words = _WORD.findall(sentence)
-        for at, word in enumerate(words):
-            opposite = _OPPOSITE.get(_SIDES.get(word, ""))
-            if opposite is None:
-                continue
-            near = [other for other in words[at + 1 : at + 1 + _REACH] if other not in _EMPTY]
-            known = [beside[other] for other in near if other in beside]
-            if known and all(sides == {opposite} for sides in known):
-                return "a side contradicts the findings"
+class Mention(NamedTuple):
+    """A side and the words around it: word -> weight."""
+
+    sides: frozenset[str]
+    at: int
+    words: dict[str, float]
+    denied: bool
+    chamber: bool
+
+
+def check(reading: Reading) -> Notice | None:
+    """Notices a left that the report says is right, or the reverse."""
+    order = _order(reading.impression)
+    if order:
+        theirs_order = _order(reading.findings)
+        if theirs_order and all(first != order[0][0] for first, _ in theirs_order):
+            return Notice(
+                "which side is worse contradicts the report", *reading.impression.span(order[0][1], order[0][1] + 1)
+            )
+    ours = [mention for mention in _mentions(reading.impression) if mention.sides in _OPPOSITE]
+    if not ours:
+        return None
+    theirs = [*_mentions(reading.findings), *_mentions(reading.request)]
+    if not theirs:
+        return None
+    for mention in ours:
+        opposite = _OPPOSITE[mention.sides]
+        same = [other for other in theirs if other.sides & mention.sides]
+        against = [other for other in theirs if other.sides == opposite]
+        if not against:
+            continue
+        agrees = max((_shared(mention, other) for other in same), default=0.0)
+        contradicts = max(_shared(mention, other) for other in against)
+        only = not same and not mention.chamber and not all(other.chamber for other in against)
+        if only or contradicts > agrees + _MARGIN:
+            start, stop = reading.impression.span(mention.at, mention.at + 1)
+            return Notice("the side contradicts the report", start, stop)
     return None
 
 
-def _sides_by_word(findings: str) -> dict[str, set[str]]:
-    """For each word of the findings, the sides that its sentences state."""
-    beside: dict[str, set[str]] = {}
-    for sentence in _SENTENCE.split(findings.lower()):
-        words = _WORD.findall(sentence)
-        sides = {_SIDES[word] for word in words if word in _SIDES}
-        for word in set(words) - _EMPTY - set(_SIDES):
-            if sides:
-                beside.setdefault(word, set()).update(sides)
-    return beside
+def _order(part: Part) -> list[tuple[str, int]]:
+    """Sides that are said to be worse than the other, with their places."""
+    words = part.words
+    return [
+        (word, at)
+        for at, word in enumerate(words)
+        if (word in _ENDS and at + 3 < len(words) and words[at + 1] in _MORE and "than" in words[at + 2 : at + 4])
+        or (word in _ENDS and at + 1 < len(words) and words[at + 1] == ">")
+    ]
+
+
+def _mentions(part: Part) -> list[Mention]:
+    """Every side that a text states, with what stands around it."""
+    words = part.words
+    found = [at for at, word in enumerate(words) if word in _SIDES]
+    if not found:
+        return []
+    names: dict[int, str] = {}
+    for hit in part.concepts:
+        names.update(dict.fromkeys(range(hit.first, hit.last), hit.value))
+    mentions = []
+    for place, at in enumerate(found):
+        sentence = part.sentences[part.sentence_of[at]]
+        before = max(sentence.first, found[place - 1] + 1 if place else 0)
+        after = min(sentence.last, found[place + 1] if place + 1 < len(found) else sentence.last, at + 1 + _REACH)
+        around: dict[str, float] = {}
+        for near in range(max(sentence.first, at - 2 * _REACH), after):
+            word = part.stems[near]
+            if near == at or word in _EMPTY or len(word) < 2:
+                continue
+            # Words behind an earlier side are that one's first.
+            weight = 1.0 if near >= before else 0.5
+            name = names.get(near)
+            if name:
+                around[name] = max(around.get(name, 0.0), 1.5 * weight)
+            elif word not in _SIDES:
+                around[word] = max(around.get(word, 0.0), weight)
+        # "Lower" and "upper" tell lobes apart, but only right behind the side.
+        if at + 1 < sentence.last and words[at + 1] in {"lower", "upper", "middle", "mid"}:
+            around[words[at + 1]] = 1.0
+        if words[at] in {"lul", "rul", "lll", "rll", "rml"}:
+            around[{"u": "upper", "l": "lower", "m": "middle"}[words[at][1]]] = 1.0
+            around["lobe"] = 1.0
+        sides = _SIDES[words[at]]
+        # "Left and right", "left or right".
+        if at + 2 < sentence.last and words[at + 1] in _AND and _SIDES.get(words[at + 2], sides) != sides:
+            sides = _BOTH
+        if at - 2 >= sentence.first and words[at - 1] in _AND and _SIDES.get(words[at - 2], sides) != sides:
+            sides = _BOTH
+        chamber = at + 1 < sentence.last and words[at + 1] in _CHAMBERS
+        mentions.append(Mention(sides, at, around, part.said[at] is Said.ABSENT, chamber))
+    return mentions
+
+
+def _shared(ours: Mention, theirs: Mention) -> float:
+    """How much of the words around a side stands around another."""
+    if theirs.denied and not ours.denied:
+        return 0.0
+    total = 0.0
+    for word, weight in ours.words.items():
+        if word in theirs.words:
+            total += min(weight, theirs.words[word])
+        elif weight > 1 and any(other in theirs.words for other in related(word)):
+            total += 0.7 * weight
+    return total

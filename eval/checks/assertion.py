@@ -1,0 +1,168 @@
+"""What a text says of each of its words: that it is there, that it is not, or that it may be.
+
+Cues (cues.py) reach forward over a list, or backward over a subject, until a word that ends their
+reach, or a comma behind which a clause of its own begins. Sources: NegEx (Chapman et al. 2001),
+ConText (Harkema et al. 2009). Does not cover a negation that another sentence makes, or irony.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+from radimpress.eval.checks.cues import SEEN, Cue, cue_words, cues
+from radimpress.eval.checks.phrases import listed
+from radimpress.eval.checks.text import Text
+
+
+class Said(IntEnum):
+    """What is said of a word."""
+
+    PRESENT = 0
+    ABSENT = 1
+    UNCERTAIN = 2
+
+
+_VERBS = listed(
+    "is are was were has have appears appear shows show remains remain demonstrates demonstrate extends lies "
+    "measures measure persists persist"
+)
+_AND = frozenset(["and", "or", "nor"])
+_NO = frozenset(["no", "none", "absent", "negative", "nil", "not"])
+_COMMA = frozenset([",", "(", ")"])
+_EXCLUDE = frozenset(["exclude", "excluded"])
+_RULE = frozenset(["rule", "ruled"])
+_UNABLE = frozenset(["not", "cannot", "difficult", "hard", "unable", "impossible", "can't", "couldn't", "doesn't"])
+_DETERMINERS = frozenset(["the", "there", "a", "an", "this", "these", "it", "both"])
+
+
+def said(text: Text) -> list[Said]:
+    """For each word of a text, what is said of it."""
+    states = [Said.PRESENT] * len(text.words)
+    firsts = cue_words()
+    if firsts.isdisjoint(text.vocabulary):
+        return states
+    for part in text.sentences:
+        words = text.words[part.first : part.last]
+        if not firsts.isdisjoint(words):
+            states[part.first : part.last] = _sentence(words)
+    return states
+
+
+def of(text: Text, first: int, last: int, states: Sequence[Said]) -> Said:
+    """What is said of the phrase at words `first` up to `last`: of its last word, its head."""
+    del text, first
+    return states[last - 1]
+
+
+def _sentence(words: list[str]) -> list[Said]:
+    states = [Said.PRESENT] * len(words)
+    hits = list(cues().find(words))
+    length = len(words)
+    ends = [hit.first for hit in hits if hit.value in {Cue.END, Cue.EXCEPT}]
+    # "Pneumothorax: none."
+    if length > 2 and words[-2] == ":" and words[-1] in _NO:
+        return [Said.ABSENT] * length
+    for at, hit in enumerate(hits):
+        cue = hit.value
+        if cue is Cue.NEXT:
+            if hit.last < length:
+                states[hit.last] = Said.ABSENT
+        elif cue in {Cue.ABSENT, Cue.UNCERTAIN, Cue.SUGGESTS}:
+            if cue is Cue.SUGGESTS and hit.first and states[hit.first] is Said.ABSENT:
+                continue
+            if (
+                cue is Cue.UNCERTAIN
+                and hit.first
+                and states[hit.first] is Said.ABSENT
+                and words[hit.first] == "potential"
+            ):
+                continue
+            if words[hit.first] == "resolved" and hit.first and words[hit.first - 1] == ",":
+                _backward(words, states, hit.first - 1, Said.ABSENT, ends)
+                continue
+            if hit.last == length and words[hit.first] in {"resolved", "absent"}:
+                _backward(words, states, hit.first, Said.ABSENT, ends)
+                continue
+            stop = _reach(words, hit.last, ends)
+            # A second "not" inside the first one's reach undoes it.
+            state = Said.ABSENT if cue is Cue.ABSENT else Said.UNCERTAIN
+            for place in range(hit.last, stop):
+                states[place] = state
+        elif cue is Cue.ASSERTS:
+            stop = _reach(words, hit.last, ends)
+            later = [other.first for other in hits[at + 1 :] if other.value is not Cue.ASSERTS]
+            for place in range(hit.first, min([stop, *later])):
+                states[place] = Said.PRESENT
+        elif cue in {Cue.ABSENT_BACK, Cue.UNCERTAIN_BACK}:
+            if cue is Cue.ABSENT_BACK and _of_before(words, hit.last):
+                continue
+            if words[hit.last - 1] == "longer" and hit.last < length and words[hit.last] in _DETERMINERS | {"any"}:
+                continue
+            state = Said.ABSENT if cue is Cue.ABSENT_BACK else Said.UNCERTAIN
+            _backward(words, states, hit.first, state, ends)
+    _doubts(words, states, ends)
+    return states
+
+
+def _doubts(words: list[str], states: list[Said], ends: list[int]) -> None:
+    """Sets what "cannot", "difficult to" and "not" with "exclude" or "rule out" leave open."""
+    for at, word in enumerate(words):
+        if word in _EXCLUDE or (word in _RULE and words[at + 1 : at + 2] == ["out"]):
+            before = words[max(0, at - 5) : at]
+            if _UNABLE.isdisjoint(before):
+                continue
+            last = at + 1 + (word in _RULE)
+            first = next(place for place in range(max(0, at - 5), at) if words[place] in _UNABLE)
+            if word in {"exclude", "rule"} and last < len(words):
+                for place in range(last, _reach(words, last, ends)):
+                    states[place] = Said.UNCERTAIN
+            else:
+                _backward(words, states, first, Said.UNCERTAIN, ends)
+
+
+def _of_before(words: list[str], at: int) -> bool:
+    """Whether what was not seen was not seen on an earlier study."""
+    return any(word in {"prior", "previous", "previously", "before", "earlier"} for word in words[at : at + 4])
+
+
+def _reach(words: list[str], first: int, ends: list[int]) -> int:
+    """Where the reach of a cue that ends before word `first` ends."""
+    stop = next((end for end in ends if end >= first), len(words))
+    for at in range(first, stop):
+        word = words[at]
+        if word == ":":
+            continue
+        if word == "," and at > first and _clause(words, at + 1, stop):
+            return at
+        if word == "and" and at + 1 < stop and words[at + 1] in _DETERMINERS and _clause(words, at + 1, stop):
+            return at
+        if word == "with" and at > first + 1 and not _AND & set(words[at + 1 : stop]):
+            return at
+    return stop
+
+
+def _clause(words: list[str], first: int, stop: int) -> bool:
+    """Whether a clause of its own begins at `first`: it has a verb before the next comma, other than "is seen"."""
+    if first < stop and words[first] == "no":
+        return True
+    for at in range(first, stop):
+        if words[at] == ",":
+            return False
+        if words[at] in _VERBS and at > first:
+            return not any(word in SEEN for word in words[at + 1 : at + 5])
+    return False
+
+
+def _backward(words: list[str], states: list[Said], last: int, state: Said, ends: list[int]) -> None:
+    """Sets the subject that ends before word `last`."""
+    first = max((end for end in ends if end < last), default=0)
+    commas = [at for at in range(first, last) if words[at] == ","]
+    for comma in reversed(commas):
+        if not _AND & set(words[comma + 1 : last]):
+            first = comma + 1
+            break
+        if len(commas) == 1 and words[comma + 1] not in _AND:
+            first = comma + 1
+    for place in range(first, last):
+        states[place] = state
