@@ -20,7 +20,6 @@ from typing import NamedTuple
 from radimpress.eval.checks.assertion import Said
 from radimpress.eval.checks.concepts import DENIED_WITH, SEEN_ITSELF, related
 from radimpress.eval.checks.notice import Notice
-from radimpress.eval.checks.organs import organs
 from radimpress.eval.checks.phrases import listed
 from radimpress.eval.checks.reading import Part, Reading
 from radimpress.eval.checks.small_words import SMALL
@@ -136,7 +135,7 @@ def _claims(part: Part) -> Iterator[Claim]:
     for hit in part.concepts:
         taken.update(range(hit.first, hit.last))
         yield Claim(hit.value, hit.first, hit.last, states[hit.last - 1], *_around(part, hit.first, hit.last))
-    places = organs()
+    places = part.places
     for at, word in enumerate(part.stems):
         if (
             at in taken
@@ -150,7 +149,7 @@ def _claims(part: Part) -> Iterator[Claim]:
         after = part.words[at + 1] if at + 1 < part.sentences[part.sentence_of[at]].last else ""
         if after == "-" or (after and after not in SMALL):
             continue
-        if word not in places and not (states[at] is Said.ABSENT and _placed(part, at)):
+        if at not in places and not (states[at] is Said.ABSENT and _placed(part, at)):
             yield Claim(word, at, at + 1, states[at], *_around(part, at, at + 1))
 
 

@@ -39,11 +39,11 @@ _ORGANS: dict[str, str] = {
     "carotid": "carotid, vertebral artery, internal carotid, ica",
     # chest
     "lung": (
-        "lung, pulmonary, lobe, lobar, bronch*, airspace, air space, air - space, bibasilar, basilar, hilum, hilar, "
-        "hila, lingula, lingular, upper lobe, lower lobe, middle lobe, perihilar, pneumonia, pneumonitis, emphysema, copd, "
-        "interstitial lung, pneumo*, atelectasis, granulomatous, retrocardiac, lung base, apical, apex, midlung, "
-        "pulmonary artery, pulmonary embolism, costophrenic, hemithorax, airway, trachea, tracheal, cardiopulmonary, "
-        "infiltrate, hyperinflation, hyperexpan*, bronchitis, bronchiectasis"
+        "lung, pulmonary, lobe, lobar, bronch*, airspace, air space, air - space, bibasilar, basilar, hilum, "
+        "hilar, hila, lingula, lingular, upper lobe, lower lobe, middle lobe, perihilar, pneumonia, pneumonitis, "
+        "emphysema, copd, interstitial lung, pneumo*, atelectasis, granulomatous, retrocardiac, lung base, "
+        "apical, apex, midlung, pulmonary artery, pulmonary embolism, costophrenic, hemithorax, airway, trachea, "
+        "tracheal, cardiopulmonary, infiltrate, hyperinflation, hyperexpan*, bronchitis, bronchiectasis"
     ),
     "pleura": "pleura, pleural, pneumothorax, hemothorax, pneumothoraces, costophrenic, empyema",
     "heart": (

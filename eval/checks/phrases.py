@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from radimpress.eval.checks.text import stem
 
 V = TypeVar("V")
+_PREFIX = 4
 
 
 class Hit(NamedTuple, Generic[V]):
@@ -28,46 +29,47 @@ class Phrases(Generic[V]):
     """
 
     def __init__(self, meanings: Mapping[V, str], *, stems: bool = False) -> None:
-        exact: dict[str, list[tuple[tuple[str, ...], V]]] = {}
+        # First word -> (lengths of what follows, longest first; what follows -> value).
+        self._exact: dict[str, tuple[list[int], dict[tuple[str, ...], V]]] = {}
         self._prefixes: dict[str, list[tuple[str, V]]] = {}
-        for value, listed in meanings.items():
-            for phrase in filter(None, (part.strip() for part in listed.split(","))):
+        for value, listing in meanings.items():
+            for phrase in filter(None, (part.strip() for part in listing.split(","))):
                 words = phrase.replace("-", " - ").replace("/", " / ").split()
                 if phrase.endswith("*") and len(words) == 1:
-                    self._prefixes.setdefault(phrase[:4], []).append((phrase[:-1], value))
+                    self._prefixes.setdefault(phrase[:_PREFIX], []).append((phrase[:-1], value))
                     continue
                 if stems:
                     words = [stem(word) for word in words]
-                exact.setdefault(words[0], []).append((tuple(words[1:]), value))
-        self._exact = {
-            first: tuple(sorted(rest, key=lambda one: len(one[0]), reverse=True)) for first, rest in exact.items()
-        }
+                lengths, known = self._exact.setdefault(words[0], ([], {}))
+                known.setdefault(tuple(words[1:]), value)
+                lengths[:] = sorted({*lengths, len(words) - 1}, reverse=True)
 
-    def find(self, words: Sequence[str], first: int = 0, last: int | None = None) -> Iterable[Hit[V]]:
+    def find(self, words: Sequence[str], first: int = 0, last: int | None = None) -> Iterator[Hit[V]]:
         """Yields the phrases in `words`, the longest at each place, none overlapping."""
         exact, prefixes = self._exact, self._prefixes
-        at, end = first, len(words) if last is None else last
-        while at < end:
+        end = len(words) if last is None else last
+        free = first
+        for at in range(first, end):
+            if at < free:
+                continue
             word = words[at]
-            known = exact.get(word)
-            if known:
-                for rest, value in known:
-                    stop = at + 1 + len(rest)
-                    if stop <= end and (not rest or tuple(words[at + 1 : stop]) == rest):
+            begun = exact.get(word)
+            if begun:
+                lengths, known = begun
+                for length in lengths:
+                    stop = at + 1 + length
+                    value = known.get(tuple(words[at + 1 : stop])) if stop <= end else None
+                    if value is not None:
                         yield Hit(at, stop, value)
-                        at = stop
+                        free = stop
                         break
-                else:
-                    known = None
-            if not known:
-                for prefix, value in prefixes.get(word[:4], ()):
+                if free > at:
+                    continue
+            if prefixes:
+                for prefix, value in prefixes.get(word[:_PREFIX], ()):
                     if word.startswith(prefix):
                         yield Hit(at, at + 1, value)
                         break
-                at += 1
-
-    def __contains__(self, word: str) -> bool:
-        return any(True for _ in self.find((word,)))
 
 
 def listed(words: str) -> frozenset[str]:
