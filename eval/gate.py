@@ -42,7 +42,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    minimum: int = Field(default=30, ge=2, description="independent cases (patients) a slice needs")
+    minimum: int = Field(default=20, ge=2, description="independent cases (patients) a slice needs")
     margin: float = Field(default=0.05, gt=0, lt=1, description="ROUGE-L a slice may lose")
     margin_overall: float = Field(default=0.02, gt=0, lt=1, description="ROUGE-L all slices together may lose")
     resamples: int = Field(default=10_000, ge=1000, le=1_000_000, description="of the bootstrap")

@@ -17,6 +17,7 @@ from radimpress.clustering.clusters import load_clusters
 from radimpress.eval.signing import load_public
 from radimpress.reports.errors import InputError, NotFoundError, RadimpressError
 from radimpress.server import steps
+from radimpress.server.cli_bench import bench_gate
 from radimpress.server.cli_eval import eval_app
 from radimpress.server.cli_gate import gate_app
 from radimpress.server.client import Client
@@ -50,6 +51,7 @@ app.add_typer(adapters_app, name="adapters")
 app.add_typer(bench_app, name="bench")
 app.add_typer(eval_app, name="eval")
 app.add_typer(gate_app, name="gate")
+bench_app.command("gate")(bench_gate)
 
 
 def main() -> None:
