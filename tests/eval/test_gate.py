@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -9,7 +11,7 @@ from radimpress.clustering.cell import ANY, Cell
 from radimpress.eval.checks import CHECKS
 from radimpress.eval.gate import Outcome, Rule, Verdict, judge, judge_overall
 from radimpress.eval.score import Judged, Scores, System
-from radimpress.reports.errors import GateError
+from radimpress.reports.errors import ConfigError, GateError
 from radimpress.reports.report import Modality
 
 CT_LIST, CT_PROSE = Cell(Modality.CT, "list"), Cell(Modality.CT, "prose")
@@ -157,7 +159,79 @@ def test_an_incumbent_that_was_not_evaluated_is_refused() -> None:
         _judge(_scores(_system("new", {CT_LIST: 0.1})), {CT_LIST: "gone"})
 
 
-@pytest.mark.parametrize("setting", [{"minimum": 1}, {"margin": 0}, {"margin": 1}, {"margins": 0.1}])
-def test_a_rule_that_makes_no_sense_is_refused(setting: dict[str, float]) -> None:
+def test_a_drop_within_the_margin_that_is_certain_is_a_regression_where_it_may_be_more() -> None:
+    verdict = _judge(_scores(_system("new", {CT_LIST: -0.04}, swing=0.1)))["CT/list"]
+    assert verdict.outcome is Outcome.REGRESSION
+    assert verdict.difference is not None
+    assert verdict.difference.low < -0.05 < verdict.difference.mean < verdict.difference.high < 0
+
+
+def test_a_drop_beyond_the_margin_that_is_uncertain_is_open() -> None:
+    verdict = _judge(_scores(_system("new", {CT_LIST: -0.06}, swing=0.4)))["CT/list"]
+    assert verdict.outcome is Outcome.INSUFFICIENT
+
+
+def test_too_few_patients_are_told_how_many_more_it_takes() -> None:
+    verdict = _judge(_scores(_system("new", {CT_LIST: 0.0}, swing=0.3)))["CT/list"]
+    assert verdict.need is not None
+    assert verdict.need.observed
+    assert verdict.need.more == verdict.need.patients - 40 > 0
+    assert f"{verdict.need.more} more" in verdict.why
+
+
+def test_an_improvement_is_claimed_only_where_it_stands_among_all_slices() -> None:
+    found = _judge(_scores(_system("new", {**_everywhere(0.0), CT_LIST: 0.2}, swing=0.1)))
+    assert found["CT/list"].improved
+    assert "better than base" in found["CT/list"].why
+    assert not found["CT/prose"].improved
+    # One-sided p of about 0.03 in each of four slices: enough alone, not among four and their two sums.
+    alone = _judge(_scores(_system("new", {CT_LIST: 0.06}, swing=0.2)))["CT/list"]
+    among = _judge(_scores(_system("new", {**_everywhere(0.0), CT_LIST: 0.06}, swing=0.2)))["CT/list"]
+    assert (alone.improved, among.improved) == (True, False)
+
+
+def test_a_slice_may_have_a_rule_of_its_own() -> None:
+    scores = _scores(_system("new", _everywhere(-0.049)))
+    rule = Rule(slices={"CT/*": {"margin": 0.03}, "CT/prose": {"margin": 0.1}, "MR/list": {"minimum": 41}})  # type: ignore[dict-item]
+    found = _judge(scores, rule=rule)
+    assert {name: str(verdict.outcome) for name, verdict in found.items()} == {
+        "CT/list": "REGRESSION",
+        "CT/prose": "PASS",
+        "CT/any": "REGRESSION",
+        "MR/list": "INSUFFICIENT",
+        "MR/prose": "PASS",
+        "MR/any": "PASS",
+    }
+
+
+def test_a_rule_for_a_cluster_that_nobody_knows_is_refused() -> None:
+    rule = Rule(slices={"CT/lists": {"margin": 0.1}})  # type: ignore[dict-item]
+    with pytest.raises(ConfigError, match=r"gate\.slices: 'CT/lists' names no cluster"):
+        _judge(_scores(_system("new", _everywhere(0.1))), rule=rule)
+
+
+@pytest.mark.parametrize("key", ["CT", "ct/list", "XX/list", "/list", "CT/"])
+def test_a_rule_for_what_is_no_slice_is_refused(key: str) -> None:
+    with pytest.raises(ValidationError, match="is no slice"):
+        Rule(slices={key: {"margin": 0.1}})  # type: ignore[dict-item]
+
+
+def test_scores_of_the_training_part_are_refused() -> None:
+    scores = replace(_scores(_system("new", _everywhere(0.1))), split="train")
+    with pytest.raises(GateError, match="training part"):
+        _judge(scores)
+
+
+def test_the_same_scores_give_the_same_verdicts() -> None:
+    scores = _scores(_system("new", _everywhere(0.01), swing=0.2))
+    assert _judge(scores) == _judge(scores)
+    assert _judge(scores) != _judge(scores, rule=Rule(seed=1))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"slices": {"CT/any": {"margins": 0.1}}}, {"minimum": 1}, {"margin": 0}, {"margin": 1}, {"margins": 0.1}],
+)
+def test_a_rule_that_makes_no_sense_is_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Rule(**setting)  # type: ignore[arg-type]
+        Rule(**setting)
