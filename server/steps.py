@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -232,8 +232,14 @@ def _ask(
     answers = predict(cases, writer, bundle, max_tokens, out / "predictions", examples)
     name = bundle.name if bundle else BASE if examples is None else FEW_SHOT
     first = next(answers)
-    rest = [first] if first is not None else chain([first], track(answers, f"evaluate {name}", len(cases)))
-    return next(answer for answer in rest if answer is not None)
+    if first is not None:
+        return first
+    # Just as many as there are cases, so that the bar ends full; what comes then are the predictions.
+    for _ in track(islice(chain([first], answers), len(cases)), f"evaluate {name}", len(cases)):
+        pass
+    made = next(answers)
+    assert made is not None
+    return made
 
 
 def verdicts(
@@ -246,8 +252,10 @@ def verdicts(
 
     Raises:
         ConfigError: the table is of other clusters, or serves another version than was scored.
-        GateError: the candidate or an incumbent was not evaluated.
+        GateError: the candidate or an incumbent was not evaluated, or the scores are of training reports.
     """
+    if scores.split == "train":
+        raise GateError("the scores are of the training part: an adapter is not judged on what it learnt")
     incumbents: Mapping[Cell, str] = {}
     if table is not None and against is None:
         if table.clusters_digest != scores.clusters_digest:

@@ -228,3 +228,11 @@ def test_missing_values_are_missing_after_loading_too(tmp_path: Path) -> None:
 def test_only_its_owner_may_read_scores_json(tmp_path: Path, scores: Scores) -> None:
     scores.save(tmp_path / "scores.json")
     assert (tmp_path / "scores.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("more", ["\n\n### Example 4\nModality: CT\nFindings: A stone.", "\nFindings: A stone."])
+def test_an_answer_that_goes_on_with_the_examples_is_noticed(more: str) -> None:
+    said = CASES[0].report.impression
+    for text, leaks in ((said, 0.0), (said + more, 1.0)):
+        rows = score(CASES[:1], [_said("base-few-shot", [text], CASES[:1])], CLUSTERS, "1").systems["base-few-shot"]
+        assert rows.scores[CASES[0].report.id]["check:leak"] == leaks

@@ -94,3 +94,9 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no such file"):
         load_recipe(tmp_path / "recipe.toml")
+
+
+def test_cases_and_cases_of_each_modality_exclude_each_other(tmp_path: Path) -> None:
+    assert load_recipe(_write(tmp_path, "[eval]\nper_modality = 20")).eval.per_modality == 20
+    with pytest.raises(ConfigError, match="eval: cases is 9 and per_modality 20"):
+        load_recipe(_write(tmp_path, "[eval]\ncases = 9\nper_modality = 20"))

@@ -22,6 +22,7 @@ from radimpress.reports.errors import (
     DeadlineError,
     DigestError,
     EngineError,
+    InputError,
     OverloadError,
     RadimpressError,
 )
@@ -556,6 +557,24 @@ def test_evaluation_gets_what_serving_gets_in_the_order_asked(
     writer = EngineWriter(engine)
     assert [written.text for written in writer.write_all(PROMPTS, adapter, TOKENS)] == _alone(engine, adapter)
     assert writer.base_digest == engine.base_digest
+
+
+def test_evaluation_knows_how_long_a_prompt_is_for_the_model(make: Make) -> None:
+    writer = EngineWriter(make(context=512))
+    assert writer.context == 512
+    assert writer.tokens is not None
+    # One token more than the prompt leaves room for is refused, as `tokens` foretells.
+    room = 512 - writer.tokens(PROMPTS[0])
+    assert len(list(writer.write_all(PROMPTS[:1], None, room))) == 1
+    with pytest.raises(InputError, match="has room for"):
+        list(writer.write_all(PROMPTS[:1], None, room + 1))
+
+
+def test_latency_is_wall_time_from_asking_to_the_last_piece(make: Make) -> None:
+    began = time.monotonic()
+    written = list(EngineWriter(make()).write_all(PROMPTS, None, TOKENS))
+    whole = time.monotonic() - began
+    assert all(0 < one.seconds <= whole for one in written)
 
 
 def test_evaluation_that_stops_half_way_leaves_the_engine_usable(make: Make) -> None:

@@ -1,0 +1,234 @@
+"""`evaluate` from reports to scores.json and summary.json, with an engine that needs no model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from radimpress.clustering.clusters import Clusters
+from radimpress.clustering.features import NAMES, style
+from radimpress.eval.baselines import TRIVIAL
+from radimpress.eval.gate import Rule
+from radimpress.eval.predict import BASE, FEW_SHOT
+from radimpress.eval.score import load_scores
+from radimpress.reports.errors import ConfigError, GateError, InputError, NotFoundError
+from radimpress.reports.files import read_rows, write_json
+from radimpress.reports.progress import silent
+from radimpress.reports.prompt import EXAMPLE, render
+from radimpress.reports.split import Split, split
+from radimpress.reports.synthetic import synthesize
+from radimpress.server import steps
+from radimpress.server.engines import Limits, Piece
+from radimpress.server.engines.writer import EngineWriter
+from radimpress.server.recipe import EvalRecipe, Recipe
+from radimpress.trainer.bundle import AdapterBundle
+from tests.server.conftest import FAKE_BASE, make_bundle
+
+REPORTS = [report for report in synthesize(700, 0, 0.0) if len(report.findings) > 100]
+PARTS = split(REPORTS, seed=0)
+CLINICS = {clinic: "list" if clinic in {"alder", "birch"} else "text" for clinic in {r.clinic for r in REPORTS}}
+CLUSTERS = Clusters(
+    clinics=CLINICS,
+    profiles={
+        clinic: dict(zip(NAMES, style(next(r.impression for r in REPORTS if r.clinic == clinic)).tolist(), strict=True))
+        for clinic in CLINICS
+    },
+    silhouettes={},
+    stability=1.0,
+    embedder="none",
+    data="",
+    why="made up",
+)
+KNOWN = {render(report): report.impression for report in REPORTS}
+
+
+@dataclass
+class Knowing:
+    """Writes the reference; an adapter without a word less, the base model without its last words."""
+
+    base_digest: str = FAKE_BASE
+    base_name: str = "knowing"
+    context: int = 4096
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    fails_after: int = 10_000
+
+    def prompt_tokens(self, prompt: str) -> int:
+        return len(prompt.split())
+
+    async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
+        if len(self.asked) >= self.fails_after:
+            raise ConnectionError("gone")
+        self.asked.append((adapter.name if adapter else "", prompt))
+        own = prompt.rpartition(EXAMPLE)[2].partition("\n")[2] if prompt.startswith(EXAMPLE) else prompt
+        words = KNOWN[own].split(" ")
+        await asyncio.sleep(0.002)
+        yield Piece(" ".join(words if adapter else words[:-1]))
+        yield Piece("", "stop", 1, len(words))
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+@pytest.fixture(scope="module")
+def bundles(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A unified adapter and one of the cluster "list", as `train` leaves them."""
+    into = tmp_path_factory.mktemp("bundles")
+    made = {}
+    for seed, (name, cluster) in enumerate((("unified", None), ("cluster-list", "list"))):
+        more = {"cluster": cluster, "clusters": CLUSTERS.digest}
+        bundle = make_bundle(tiny_folder, into, name=name, seed=seed, base=FAKE_BASE, manifest=more)
+        made[name] = bundle.path.relative_to(into).as_posix()
+    write_json(into / steps.TRAINED, made)
+    return into
+
+
+def _evaluate(
+    out: Path, bundles: Path, engine: Knowing | None = None, parts: Split = PARTS, part: str = "test", **given: int
+) -> steps.Evaluation:
+    recipe = Recipe(eval=EvalRecipe(**given))
+    writer = EngineWriter(engine or Knowing())
+    return steps.evaluate(parts, CLUSTERS, steps.load_trained(bundles), writer, out, recipe, silent, part=part)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, bundles: Path) -> tuple[Path, steps.Evaluation]:
+    out = tmp_path_factory.mktemp("eval")
+    return out, _evaluate(out, bundles)
+
+
+def test_every_baseline_stands_beside_the_adapters(done: tuple[Path, steps.Evaluation]) -> None:
+    _, found = done
+    assert list(found.scores.systems) == [BASE, FEW_SHOT, "unified", "cluster-list", *TRIVIAL]
+    everyone = {case.report.id for case in found.cases}
+    for name, system in found.scores.systems.items():
+        own = {case.report.id for case in found.cases if case.cell.cluster == "list"}
+        assert set(system.scores) == (own if name == "cluster-list" else everyone)
+
+
+def test_what_is_written_can_be_read_again_by_its_owner_alone(done: tuple[Path, steps.Evaluation]) -> None:
+    out, found = done
+    assert load_scores(out / "scores.json") == found.scores
+    assert json.loads((out / "summary.json").read_text("utf-8")) == found.summary
+    models = (BASE, FEW_SHOT, "unified", "cluster-list")
+    assert {path.name for path in (out / "predictions").iterdir()} == {f"{name}.jsonl" for name in models}
+    for path in (*out.glob("*.json"), *out.glob("predictions/*")):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_scores_and_summary_hold_no_report_text(done: tuple[Path, steps.Evaluation]) -> None:
+    out, found = done
+    text = (out / "scores.json").read_text("utf-8") + (out / "summary.json").read_text("utf-8")
+    assert not [case for case in found.cases if case.report.impression[:25] in text]
+    assert not [case for case in found.cases if case.report.findings[:40] in text]
+
+
+def test_latency_is_measured(done: tuple[Path, steps.Evaluation]) -> None:
+    seconds = [row["seconds"] for row in done[1].scores.systems["unified"].scores.values()]
+    assert all(0.002 <= value < 60 for value in seconds)
+
+
+def test_the_summary_tells_the_better_adapter(done: tuple[Path, steps.Evaluation]) -> None:
+    overall = done[1].summary["slices"][0]["systems"]
+    assert overall["unified"]["traffic"]["rougeL"]["mean"] > 0.99
+    assert overall["unified"]["minus_base"]["rougeL"]["low"] > 0
+    assert overall["unified"]["words_to_reference"] == pytest.approx(1.0, abs=0.01)
+    assert overall["copy"]["traffic"]["rougeL"]["mean"] < overall["unified"]["traffic"]["rougeL"]["mean"]
+
+
+def test_an_engine_that_broke_off_is_asked_for_the_rest_alone(tmp_path: Path, bundles: Path) -> None:
+    broken, whole = Knowing(fails_after=30), Knowing()
+    with pytest.raises(ConnectionError):
+        _evaluate(tmp_path, bundles, broken)
+    kept = len(read_rows(tmp_path / "predictions" / "base.jsonl")) - 1
+    assert 0 < kept <= 30
+    found = _evaluate(tmp_path, bundles, whole)
+    asked = [prompt for name, prompt in whole.asked if not name and not prompt.startswith(EXAMPLE)]
+    assert len(asked) == len(found.cases) - kept
+    again = Knowing()
+    assert _evaluate(tmp_path, bundles, again).scores == found.scores
+    assert again.asked == []
+
+
+def test_few_shot_prompts_hold_examples_of_training_and_can_be_left_out(tmp_path: Path, bundles: Path) -> None:
+    engine = Knowing()
+    _evaluate(tmp_path / "a", bundles, engine, few_shot=1, per_modality=2)
+    shown = [prompt for _, prompt in engine.asked if prompt.startswith(EXAMPLE)]
+    assert shown
+    training = {report.impression for report in PARTS.train}
+    assert all(prompt.partition("\nImpression: ")[2].partition(f"\n\n{EXAMPLE}")[0] in training for prompt in shown)
+    assert FEW_SHOT not in _evaluate(tmp_path / "b", bundles, few_shot=0, per_modality=2).scores.systems
+
+
+def test_another_part_can_be_judged_on(tmp_path: Path, bundles: Path) -> None:
+    found = _evaluate(tmp_path, bundles, part="validation")
+    assert {case.report.id for case in found.cases} == {report.id for report in PARTS.validation}
+    assert load_scores(tmp_path / "scores.json").split == "validation"
+
+
+def test_scores_of_the_training_part_open_no_gate(tmp_path: Path, bundles: Path) -> None:
+    found = _evaluate(tmp_path, bundles, part="train", per_modality=8)
+    own = {case.report.id: case.report.impression for case in found.cases}
+    nearest = next(p for p in found.predictions if p.system == "nearest")
+    assert any(row.impression != own[row.case] for row in nearest.rows)
+    with pytest.raises(GateError, match="training part"):
+        steps.gate(found.scores, "unified", None, Rule(), tmp_path / "c.json")
+
+
+def test_a_test_report_that_stands_in_training_is_refused_before_anybody_is_asked(
+    tmp_path: Path, bundles: Path
+) -> None:
+    engine = Knowing()
+    leaking = Split((*PARTS.train, PARTS.test[0]), PARTS.validation, PARTS.test)
+    with pytest.raises(GateError, match="meta-gate leakage"):
+        _evaluate(tmp_path, bundles, engine, parts=leaking)
+    assert engine.asked == []
+
+
+def test_a_prompt_beyond_the_models_length_is_refused_before_anybody_is_asked(tmp_path: Path, bundles: Path) -> None:
+    engine = Knowing(context=280)
+    with pytest.raises(GateError, match="meta-gate length"):
+        _evaluate(tmp_path, bundles, engine)
+    assert engine.asked == []
+
+
+def test_an_evaluation_that_measures_nothing_leaves_no_scores(tmp_path: Path, bundles: Path) -> None:
+    class Stuck(Knowing):
+        async def generate(
+            self, prompt: str, adapter: AdapterBundle | None, limits: Limits
+        ) -> AsyncGenerator[Piece, None]:
+            yield Piece("Zebra.", "stop", 1, 1)
+
+    with pytest.raises(GateError, match="meta-gate"):
+        _evaluate(tmp_path, bundles, Stuck())
+    assert not (tmp_path / "scores.json").exists()
+
+
+def test_an_adapter_of_other_clusters_is_refused(tmp_path: Path, bundles: Path) -> None:
+    other = replace(CLUSTERS, clinics={**CLINICS, "newcomer": "list"})
+    chosen = steps.load_trained(bundles)
+    with pytest.raises(ConfigError, match="other clusters"):
+        steps.evaluate(PARTS, other, chosen, EngineWriter(Knowing()), tmp_path, Recipe(), silent)
+
+
+def _names(found: Sequence[AdapterBundle]) -> list[str]:
+    return [bundle.name for bundle in found]
+
+
+def test_adapters_are_chosen_by_name_by_path_or_all(bundles: Path) -> None:
+    path = next((bundles / "cluster-list").iterdir())
+    assert _names(steps.choose_adapters(bundles, [])) == ["unified", "cluster-list"]
+    assert _names(steps.choose_adapters(bundles, ["cluster-list"])) == ["cluster-list"]
+    assert _names(steps.choose_adapters(bundles, [str(path), "unified"])) == ["cluster-list", "unified"]
+    assert _names(steps.choose_adapters(bundles, [path.relative_to(bundles).as_posix()])) == ["cluster-list"]
+
+
+def test_an_adapter_that_is_not_there_and_two_of_one_name_are_refused(bundles: Path) -> None:
+    with pytest.raises(NotFoundError, match="nobody"):
+        steps.choose_adapters(bundles, ["nobody"])
+    with pytest.raises(InputError, match="two are named unified"):
+        steps.choose_adapters(bundles, ["unified", str(next((bundles / "unified").iterdir()))])
