@@ -88,8 +88,9 @@ def _scores(tale: Tale) -> Iterable[Html]:
     yield traffic_table(tale.scores)
     yield el(
         "p",
-        "constant, lead-1 and nearest cost nothing and must be beaten: the most frequent training impression, the "
-        "first sentence of the findings, and the impression of the training report with the nearest findings. A mean "
+        "constant, lead-1, copy and nearest cost nothing and must be beaten: the most frequent training impression, "
+        "the first sentence of the findings, the findings, and the impression of the training report with the nearest "
+        "findings; base-few-shot is the base model with worked examples in its prompt. A mean "
         "is over the cases that the system was asked for; the last two columns compare on the same cases.",
         class_="small",
     )

@@ -59,6 +59,7 @@ def slices(scores: Scores) -> Iterator[Slice]:
 
 def summarize(scores: Scores) -> dict[str, Any]:
     """The summary, as summary.json holds it."""
+    metrics = {name: _metrics(scores, name) for name in scores.systems}
     return {
         "format": _FORMAT,
         "split": scores.split,
@@ -68,17 +69,17 @@ def summarize(scores: Scores) -> dict[str, Any]:
         "interval": round(1 - 2 * TAIL, 4),
         "resamples": RESAMPLES,
         "abnormal_rule": RULE,
-        "slices": [_slice(scores, one) for one in slices(scores)],
+        "slices": [_slice(scores, one, metrics) for one in slices(scores)],
     }
 
 
-def _slice(scores: Scores, one: Slice) -> dict[str, Any]:
+def _slice(scores: Scores, one: Slice, metrics: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     total = sum(case.weight for case in one.cases)
     answered = {
         name: [case for case in one.cases if case.id in system.scores] for name, system in scores.systems.items()
     }
     told = {name: _plain(scores, name, cases) for name, cases in answered.items() if cases}
-    for (name, kind, metric), found in _estimates(scores, answered).items():
+    for (name, kind, metric), found in _estimates(scores, answered, metrics).items():
         told[name].setdefault(kind, {})[metric] = _json(found)
     return {
         "kind": one.kind,
@@ -122,7 +123,9 @@ def _plain(scores: Scores, name: str, cases: Sequence[Judged]) -> dict[str, Any]
 _Key = tuple[str, str, str]
 
 
-def _estimates(scores: Scores, answered: Mapping[str, Sequence[Judged]]) -> dict[_Key, Estimate]:
+def _estimates(
+    scores: Scores, answered: Mapping[str, Sequence[Judged]], metrics: Mapping[str, Sequence[str]]
+) -> dict[_Key, Estimate]:
     """(system, "traffic" | "macro" | "minus_base", metric) -> estimate.
 
     Columns over the same cases go through one bootstrap together: that is what makes it fast.
@@ -132,7 +135,7 @@ def _estimates(scores: Scores, answered: Mapping[str, Sequence[Judged]]) -> dict
     base = scores.systems[BASE].scores if BASE in scores.systems else {}
     for name, cases in answered.items():
         rows = scores.systems[name].scores
-        for metric in _metrics(scores, name):
+        for metric in metrics[name]:
             ids = tuple(case.id for case in cases if metric in rows[case.id])
             values = [rows[i][metric] for i in ids]
             if not ids:

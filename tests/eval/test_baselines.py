@@ -102,7 +102,10 @@ def test_examples_that_do_not_fit_are_left_out_the_farthest_first() -> None:
     far = Report(id="far", findings="Ankle. " + "Nothing else. " * (ROOM // 14), impression="Far.")
     index = Nearest([far, TRAIN[1]])
     assert [[r.id for r in shown] for shown in choose_examples(CASES[1:], index, 2)] == [["2"]]
-    tokens = lambda prompt: len(prompt.split())  # noqa: E731
+
+    def tokens(prompt: str) -> int:
+        return len(prompt.split())
+
     room = tokens(render_with_examples(CASES[1].report, [TRAIN[1]]))
     assert len(choose_examples(CASES[1:], Nearest(TRAIN), 2, tokens, room)[0]) == 1
     assert choose_examples(CASES[1:], Nearest(TRAIN), 2, tokens, 3) == [()]

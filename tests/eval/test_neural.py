@@ -28,7 +28,7 @@ class FakeRadEval:
 
 
 def _install(monkeypatch: pytest.MonkeyPatch, kind: Any = FakeRadEval) -> None:
-    monkeypatch.setitem(sys.modules, "radeval", SimpleNamespace(RadEval=kind))  # type: ignore[misc]
+    monkeypatch.setitem(sys.modules, "radeval", SimpleNamespace(RadEval=kind))
 
 
 def test_each_pair_gets_each_metric_under_neural(monkeypatch: pytest.MonkeyPatch) -> None:
