@@ -30,6 +30,8 @@ _VERBS = listed(
 _AND = frozenset(["and", "or", "nor"])
 _NO = frozenset(["no", "none", "absent", "negative", "nil", "not"])
 _COMMA = frozenset([",", "(", ")"])
+_CAUSES = frozenset(["due", "secondary", "because"])
+_MILD = frozenset(["possible", "suspected", "questioned", "questionable"])
 _EXCLUDE = frozenset(["exclude", "excluded"])
 _RULE = frozenset(["rule", "ruled"])
 _UNABLE = frozenset(["not", "cannot", "difficult", "hard", "unable", "impossible", "can't", "couldn't", "doesn't"])
@@ -84,7 +86,8 @@ def _sentence(words: list[str]) -> list[Said]:
             if hit.last == length and words[hit.first] in {"resolved", "absent"}:
                 _backward(words, states, hit.first, Said.ABSENT, ends)
                 continue
-            stop = _reach(words, hit.last, ends)
+            doubts = cue is not Cue.ABSENT
+            stop = _reach(words, hit.last, [end for end in ends if words[end] not in _CAUSES] if doubts else ends)
             # A second "not" inside the first one's reach undoes it.
             state = Said.ABSENT if cue is Cue.ABSENT else Said.UNCERTAIN
             for place in range(hit.last, stop):
@@ -100,7 +103,7 @@ def _sentence(words: list[str]) -> list[Said]:
             if words[hit.last - 1] == "longer" and hit.last < length and words[hit.last] in _DETERMINERS | {"any"}:
                 continue
             state = Said.ABSENT if cue is Cue.ABSENT_BACK else Said.UNCERTAIN
-            _backward(words, states, hit.first, state, ends)
+            _backward(words, states, hit.first, state, ends, keep=words[hit.last - 1] in _MILD)
     _doubts(words, states, ends)
     return states
 
@@ -154,8 +157,10 @@ def _clause(words: list[str], first: int, stop: int) -> bool:
     return False
 
 
-def _backward(words: list[str], states: list[Said], last: int, state: Said, ends: list[int]) -> None:
-    """Sets the subject that ends before word `last`."""
+def _backward(
+    words: list[str], states: list[Said], last: int, state: Said, ends: list[int], *, keep: bool = False
+) -> None:
+    """Sets the subject that ends before word `last`; `keep` leaves what is denied as it is."""
     first = max((end for end in ends if end < last), default=0)
     commas = [at for at in range(first, last) if words[at] == ","]
     for comma in reversed(commas):
@@ -165,4 +170,5 @@ def _backward(words: list[str], states: list[Said], last: int, state: Said, ends
         if len(commas) == 1 and words[comma + 1] not in _AND:
             first = comma + 1
     for place in range(first, last):
-        states[place] = state
+        if not (keep and states[place] is Said.ABSENT):
+            states[place] = state

@@ -129,11 +129,24 @@ _CONCEPTS: dict[str, str] = {
         "cord"
     ),
     "midline shift": (
-        "midline shift, shift of midline, shift of the midline, subfalcine herniation, uncal herniation, tonsillar "
+        "midline shift, shift, shift of midline, shift of the midline, subfalcine herniation, uncal "
+        "herniation, tonsillar "
         "herniation, transtentorial herniation"
     ),
+    "mediastinal shift": "mediastinal shift, shift of the mediastinum",
     "mass effect": "mass effect",
-    "hydrocephalus": "hydrocephalus, ventriculomegaly, ventricular enlargement",
+    "reversible defect": (
+        "reversible ischemia, reversible defect, reversible perfusion defect, reversible perfusion abnormality, "
+        "reversibility, inducible ischemia, induced ischemia, reversible myocardial ischemia, induced "
+        "myocardial ischemia"
+    ),
+    "severe stenosis": (
+        "high grade stenosis, high - grade stenosis, flow limiting lesion, flow - limiting lesion, flow "
+        "limiting stenosis, "
+        "flow - limiting stenosis, significant stenosis, severe stenosis, critical stenosis, high grade narrowing, "
+        "high - grade narrowing, hemodynamically significant stenosis"
+    ),
+    "hydrocephalus": "hydrocephalus, ventriculomegaly",
     "atrophy": "atrophy, volume loss",
     "restricted diffusion": "restricted diffusion, diffusion restriction",
     "tamponade": "tamponade",
@@ -169,7 +182,8 @@ _FAMILIES: tuple[frozenset[str], ...] = tuple(
         "infarct, ischemia, restricted diffusion, occlusion, defect, ischemic bowel",
         "obstruction, dilatation, occlusion, hydronephrosis, stone",
         "free air, perforation, pneumomediastinum",
-        "stenosis, narrowing, occlusion",
+        "stenosis, occlusion, severe stenosis",
+        "reversible defect, ischemia, defect, infarct",
         "hydronephrosis, dilatation",
         "midline shift, mass effect, herniation",
         "degenerative change, stenosis, herniation, spondylolisthesis",
@@ -198,6 +212,9 @@ DENIED_WITH: dict[str, tuple[str, ...]] = {
     "embolism": ("thrombus",),
     "thrombus": ("embolism",),
     "appendicitis": ("inflammation",),
+    "mass effect": ("midline shift", "mass"),
+    "reversible defect": ("ischemia", "defect"),
+    "severe stenosis": ("stenosis",),
     "diverticulitis": ("inflammation",),
     "infarct": ("restricted diffusion",),
     "restricted diffusion": ("infarct",),

@@ -15,7 +15,7 @@ from __future__ import annotations
 from radimpress.eval.checks.assertion import Said
 from radimpress.eval.checks.concepts import related
 from radimpress.eval.checks.notice import Notice
-from radimpress.eval.checks.phrases import listed
+from radimpress.eval.checks.phrases import Hit, listed
 from radimpress.eval.checks.reading import Part, Reading
 
 CRITICAL = frozenset(
@@ -55,6 +55,8 @@ CRITICAL = frozenset(
         "restricted diffusion",
         "pneumonia",
         "occlusion",
+        "nodule",
+        "tear",
     ]
 )
 _OLD = listed(
@@ -62,6 +64,8 @@ _OLD = listed(
     "postoperative postsurgical resected repaired treated sclerotic benign lacunar incidental tiny coils clips stent "
     "repair rods plate screw screws fixation fused resection"
 )
+_PAST = listed("old chronic remote healed history")
+_SUSPECTED = listed("suspicious concerning concern worrisome suspected")
 _REACH = 6
 
 
@@ -70,8 +74,17 @@ def check(reading: Reading) -> Notice | None:
     critical = asserted(reading.findings)
     if not critical:
         return None
-    told = {hit.value for hit in reading.impression.concepts}
-    if all(not told.isdisjoint(related(name)) for name in critical):
+    part = reading.impression
+    told = {hit.value for hit in part.concepts if part.said[hit.last - 1] is not Said.ABSENT}
+    # "No nodule" or "CT would show a mass" tells of nothing else.
+    meant = {
+        hit.value
+        for hit in part.concepts
+        if part.said[hit.last - 1] is not Said.ABSENT
+        and hit.first < part.advice.get(part.sentence_of[hit.first], len(part.words))
+        and not _old(part, hit.first, _PAST)
+    }
+    if all(name in told or not meant.isdisjoint(related(name)) for name in critical):
         return None
     return Notice("a critical finding of the findings is left out")
 
@@ -81,11 +94,20 @@ def asserted(part: Part) -> set[str]:
     return {
         hit.value
         for hit in part.concepts
-        if hit.value in CRITICAL and part.said[hit.last - 1] is Said.PRESENT and not _old(part, hit.first)
+        if hit.value in CRITICAL and _stated(part, hit) and not _old(part, hit.first, _OLD)
     }
 
 
-def _old(part: Part, at: int) -> bool:
+def _stated(part: Part, hit: Hit[str]) -> bool:
+    """Whether it is said to be there, or suspected."""
+    state = part.said[hit.last - 1]
+    if state is Said.UNCERTAIN:
+        sentence = part.sentences[part.sentence_of[hit.first]]
+        return not _SUSPECTED.isdisjoint(part.words[max(sentence.first, hit.first - 8) : hit.first])
+    return state is Said.PRESENT
+
+
+def _old(part: Part, at: int, past: frozenset[str]) -> bool:
     """Whether the words around make it no news."""
     sentence = part.sentences[part.sentence_of[at]]
-    return not _OLD.isdisjoint(part.words[max(sentence.first, at - 2 * _REACH) : min(sentence.last, at + _REACH)])
+    return not past.isdisjoint(part.words[max(sentence.first, at - 2 * _REACH) : min(sentence.last, at + _REACH)])

@@ -3,9 +3,9 @@
     ""   "No fracture. No fracture. No fracture. No fracture."   "No acute cardiop"   "There is a"    noticed
     "Left knee normal. Right knee normal."   "No acute disease"                                        silent
 
-Hard: one is too many. A loop is a run of words that comes again at once, more than three times, or
-three times where it has three words or more, or twice where it has eight. Does not cover a statement
-that comes again later in other words.
+Hard: one is too many. A loop is a run of words that comes three times at once, or twice where it has
+eight words, or four words that come more than three times. Does not cover a statement that comes again
+later in other words.
 """
 
 from __future__ import annotations
@@ -48,12 +48,13 @@ def _loops(words: list[str]) -> bool:
     spans = Counter(
         span for at in range(len(words) - _SPAN + 1) if set(span := tuple(words[at : at + _SPAN])) != {"xxxx"}
     )
-    if not spans or max(spans.values()) == 1:
-        return len(words) > 3 and len(set(words)) == 1 and words[0] != "xxxx"
-    if max(spans.values()) > _TIMES:
+    most = max(spans.values(), default=1)
+    if most > _TIMES:
         return True
-    for period in range(1, min(_LONGEST, len(words) // 2) + 1):
-        needed = 4 * period if period < 3 else 3 * period if period < 8 else 2 * period
+    # A longer run that comes again would have made four words come again.
+    longest = _LONGEST if most > 1 else _SPAN - 1
+    for period in range(1, min(longest, len(words) // 2) + 1):
+        needed = 3 * period if period < 8 else 2 * period
         run = period
         for at in range(period, len(words)):
             run = run + 1 if words[at] == words[at - period] else period

@@ -23,7 +23,7 @@ _TIMES_USUAL = 3.0
 _COPIED = 4
 _SECTION = re.compile(
     r"^\s*(?:technique|procedure|clinical (?:history|information|indication)|history|reason for exam(?:ination)?|"
-    r"impression|conclusion|dictated by|electronically signed|signed by)\s*:",
+    r"conclusion|dictated by|electronically signed|signed by)\s*:",
     re.IGNORECASE | re.MULTILINE,
 )
 

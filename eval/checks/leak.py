@@ -20,13 +20,14 @@ from radimpress.reports.prompt import SYSTEM
 _LEAK = re.compile(
     r"<\|[^|]*\|?>?|\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>|</?(?:bos|eos|pad|unk|think|thinking|system|"
     r"user|assistant|tool_call|human|im_start|im_end)>|\[(?:PAD|UNK|CLS|SEP|MASK|BOS|EOS)\]|<0x[0-9A-F]{2}>|```|<\uff5c|"
-    r"^[ \t]*#{2,}\s*(?:instructions?|response|input|output|system|user|assistant|human|impression|findings|answer)\b|"
-    r"^[ \t]*(?:modality|exam|indication|findings|comparison|user|assistant|system|human|instructions?|response|"
+    r"#{2,}\s*[a-z]|"
+    r"(?:^|[.;!?] )[ \t]*(?:modality|impression|exam|indication|findings|comparison|user|assistant|system|human|"
+    r"instructions?|response|"
     r"prompt|ai|"
     r"output|input)\s*:|\b(?:modality|system|assistant|user)\s*:|^[ \t]*(?:assistant|system|user)[ \t]*$|"
     r"\byou are an? (?:[a-z]+ ){0,3}(?:radiologist|assistant|model)\b|\bwrite (?:the|an) impression\b|"
     r"\bas an ai\b|\b(?:ai|language|large language) (?:language )?model\b|\bi(?:'m| am) (?:sorry|an ai|unable to)\b|"
-    r"\b(?:here is|here's|below is) (?:the|an|your) (?:[a-z]+ )?(?:impression|summary|report)\b|"
+    r"\b(?:here is|here's|below is) (?:the|an?|your) (?:[a-z]+ )?(?:impression|summary|report)\b|"
     r"\b(?:certainly|sure|of course)[!,] |\b(?:system prompt|ignore (?:all |the )?(?:previous|above) instructions)\b|"
     r"\bbased on the (?:findings|report) (?:provided|above|given)|\{\{.{0,40}\}\}|\blet me know if\b",
     re.IGNORECASE | re.MULTILINE,

@@ -31,10 +31,12 @@ _NARROWING = listed(
     "aggressive recurrent residual underlying worrisome concerning interval critical severe solid more complete "
     "free measurable abnormal complicated measurably radiopaque central occult clear associated"
 )
-_VAGUE = listed("abnormality disease process finding pathology problem condition")
+_VAGUE = listed("abnormality disease process finding pathology problem condition derangement")
 _ACUTE = listed(
     "acute active cardiopulmonary intrathoracic intraabdominal intracranial other significant suspicious additional"
 )
+_NOTHING_ELSE = listed("abnormality derangement pathology")
+_BARE = listed("there is are other an any a internal sonographic radiographic mammographic new focal and / of - :")
 _AFTER = listed(
     "is are was were seen identified noted present at this time evident detected in the chest abdomen head brain "
     "pelvis and "
@@ -180,10 +182,22 @@ def _vague(part: Part) -> int | None:
         if word in _VAGUE and states[at] is Said.PRESENT:
             sentence = part.sentences[part.sentence_of[at]]
             first = max(sentence.first, at - 4)
+            tail = _AFTER.issuperset(part.words[at + 1 : sentence.last])
+            if (
+                tail
+                and word in _NOTHING_ELSE
+                and not _other(part, sentence.first, at)
+                and _BARE.issuperset(
+                    stem
+                    for place, stem in enumerate(stems[sentence.first : at])
+                    if sentence.first + place not in part.places
+                )
+            ):
+                return at
             acute = next((place for place in range(first, at) if stems[place] in _ACUTE), None)
             if acute is None or _other(part, acute, at) or states[acute] is not Said.PRESENT:
                 continue
-            if _AFTER.issuperset(part.words[at + 1 : sentence.last]):
+            if tail:
                 return at
     return None
 

@@ -18,7 +18,9 @@ _ORGANS: dict[str, str] = {
         "intraventricular, leptomeningeal, territory infarct"
     ),
     "skull": "skull, calvarium, calvarial, cranial, mastoid, cranio*, cranium, skull base, clivus",
-    "pituitary": "pituitary, sella, sellar, suprasellar",
+    "pituitary": (
+        "pituitary, sella, sellar, suprasellar, intrasellar, parasellar, cavernous sinus, macroadenoma, microadenoma"
+    ),
     "orbit": "orbit, orbital, globe, optic nerve, extraocular, retro - orbital, eye, ocular, intraocular",
     "sinus": (
         "paranasal sinus, maxillary sinus, ethmoid, sphenoid sinus, frontal sinus, sinusitis, nasal, sinonasal, "
@@ -34,7 +36,8 @@ _ORGANS: dict[str, str] = {
     "salivary": "parotid, submandibular, salivary, sialadenitis, sialolith*",
     "neck": (
         "neck, larynx, laryngeal, pharynx, epiglottis, tonsil, vocal cord, tongue, oropharynx, hypopharynx, "
-        "prevertebral, supraglottic, cervical lymph"
+        "prevertebral, supraglottic, cervical lymph, cervical node, cervical nodal, cervical chain, cervical "
+        "adenopathy, cervical lymphadenopathy"
     ),
     "carotid": "carotid, vertebral artery, internal carotid, ica",
     # chest
@@ -74,7 +77,8 @@ _ORGANS: dict[str, str] = {
     "pancreas": "pancreas, pancreatic, pancreatitis, peripancreatic",
     "spleen": "spleen, splenic, splenomegaly, splenule",
     "kidney": (
-        "kidney, renal, nephro*, hydronephrosis, collecting system, pyelonephritis, nephrolithiasis, caliectasis, "
+        "kidney, renal, intrarenal, nephro*, hydronephrosis, collecting system, pyelonephritis, "
+        "nephrolithiasis, caliectasis, "
         "perinephric, pelvicaliectasis, hydroureteronephrosis, calyceal, urinary tract"
     ),
     "adrenal": "adrenal",
@@ -111,7 +115,10 @@ _ORGANS: dict[str, str] = {
     "scrotum": "testis, testicle, testicular, epididym*, scrotum, scrotal, hydrocele, varicocele, spermatic, orchitis",
     "penis": "penis, penile",
     # bones and joints
-    "cervical spine": "cervical spine, odontoid, dens, atlanto*, c - spine, c1, c2, c3, c4, c5, c6, c7",
+    "cervical spine": (
+        "cervical spine, cervical lordosis, cervical vertebra, cervical disc, cervical cord, odontoid, dens, "
+        "atlanto*, c - spine, c1, c2, c3, c4, c5, c6, c7"
+    ),
     "thoracic spine": "thoracic spine, thoracolumbar, dorsal spine, midthoracic",
     "lumbar spine": "lumbar, lumbosacral, l1, l2, l3, l4, l5, thoracolumbar, conus, cauda equina, s1",
     "spine": (
@@ -238,8 +245,14 @@ _NEAR: dict[str, str] = {
 }
 # Whole regions, as exams name them; a word here stands for all that is under it.
 _REGIONS: dict[str, str] = {
+    # Heads and necks that are of something else.
+    "": (
+        "femoral head, humeral head, radial head, long head, short head, head of, pancreatic head, fibular head, "
+        "metatarsal head, metacarpal head, medial head, lateral head, femoral neck, neck of, scapular neck, "
+        "gallbladder neck, bladder neck, surgical neck, talar neck, radial neck, aneurysm neck"
+    ),
     "head": "head, neuro, cranial ct",
-    "chest": "chest, thorax, thoracic, cxr, pa and lateral",
+    "chest": "chest, thorax, intrathoracic, thoracic cavity, cxr, pa and lateral",
     "abdomen": "abdomen, abdominal, kub, abd",
     "pelvis": "pelvis, pelvic",
     "neck": "neck",
@@ -247,7 +260,7 @@ _REGIONS: dict[str, str] = {
     "arterial": "artery, arterial, angiogram, angiography, arteriogram",
     "body": "whole body, bone scan, pet, skeletal survey, bone survey, metastatic survey",
 }
-REGIONS = frozenset(_REGIONS)
+REGIONS = frozenset(filter(None, _REGIONS))
 _WITHIN: dict[str, str] = {
     "head": "brain skull sinus ear orbit face pituitary",
     "chest": "lung pleura heart mediastinum aorta esophagus rib diaphragm thoracic_spine",

@@ -38,11 +38,13 @@ class Part(Text):
         return list(organs().find(self.stems))
 
     @cached_property
-    def advice(self) -> frozenset[int]:
-        """Sentences that say what to do or what would help, and not what is."""
-        return frozenset(
-            self.sentence_of[at] for at, word in enumerate(self.words) if word in ADVICE or word.startswith("recommend")
-        )
+    def advice(self) -> dict[int, int]:
+        """Sentences that say what to do or what would help, and not what is, with the word that begins it."""
+        advice: dict[int, int] = {}
+        for at, word in enumerate(self.words):
+            if word in ADVICE or word.startswith("recommend"):
+                advice.setdefault(self.sentence_of[at], at)
+        return advice
 
     @cached_property
     def places(self) -> dict[int, str]:
@@ -58,7 +60,7 @@ class Part(Text):
     @cached_property
     def regions(self) -> frozenset[str]:
         """Regions that are named."""
-        return frozenset(hit.value for hit in regions().find(self.stems))
+        return frozenset(hit.value for hit in regions().find(self.stems) if hit.value)
 
 
 class Reading:

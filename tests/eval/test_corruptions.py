@@ -8,8 +8,8 @@ from radimpress.reports.synthetic import synthesize
 
 REPORT = Report(
     id="one",
-    findings="A 12 mm nodule of the left lung. Fracture of the rib. No effusion.",
-    impression="12 mm nodule of the left lung. Fracture of the rib. No effusion.",
+    findings="A 12 mm cyst of the left lung. Fracture of the rib. No effusion.",
+    impression="12 mm cyst of the left lung. Fracture of the rib. No effusion.",
 )
 BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 
@@ -17,10 +17,10 @@ BY_NAME = {corruption.name: corruption for corruption in CORRUPTIONS}
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("sides swapped", "12 mm nodule of the right lung. Fracture of the rib. No effusion."),
-        ("negation dropped", "12 mm nodule of the left lung. Fracture of the rib. Effusion."),
-        ("unit changed", "12 cm nodule of the left lung. Fracture of the rib. No effusion."),
-        ("critical finding omitted", "12 mm nodule of the left lung. No effusion."),
+        ("sides swapped", "12 mm cyst of the right lung. Fracture of the rib. No effusion."),
+        ("negation dropped", "12 mm cyst of the left lung. Fracture of the rib. Effusion."),
+        ("unit changed", "12 cm cyst of the left lung. Fracture of the rib. No effusion."),
+        ("critical finding omitted", "12 mm cyst of the left lung. No effusion."),
     ],
 )
 def test_an_error_is_made_and_nothing_else(name: str, text: str) -> None:
