@@ -46,7 +46,7 @@ class Rule(BaseModel):
     margin: float = Field(default=0.05, gt=0, lt=1, description="ROUGE-L a slice may lose")
     margin_overall: float = Field(default=0.02, gt=0, lt=1, description="ROUGE-L all slices together may lose")
     resamples: int = Field(default=10_000, ge=1000, le=1_000_000, description="of the bootstrap")
-    error: float = Field(default=0.035, gt=0, le=0.2, description="of each bound; keeps what is observed under 0.05")
+    error: float = Field(default=0.03, gt=0, le=0.2, description="of each bound; keeps what is observed under 0.05")
     sd: float = Field(default=0.2, gt=0, le=1, description="of paired differences, where a slice shows none yet")
     seed: int = Field(default=0, ge=0, description="of the bootstrap")
     days: int = Field(default=90, ge=1, le=3650, description="until a certificate expires")

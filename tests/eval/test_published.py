@@ -35,7 +35,7 @@ def test_as_published_mr_passes_and_nm_and_other_are_not_called_passed(seed: int
     for modality, size in ((Modality.NM, 16), (Modality.OTHER, 2)):
         verdict = found[modality]
         assert (verdict.outcome, verdict.cases) == (Outcome.INSUFFICIENT, size)
-        assert f"needs 154 cases of as many patients for a verdict (sd 0.20 assumed): {154 - size} more" in verdict.why
+        assert f"needs 150 cases of as many patients for a verdict (sd 0.20 assumed): {150 - size} more" in verdict.why
 
 
 @pytest.mark.parametrize("seed", SEEDS)
