@@ -232,6 +232,16 @@ SEEN_ITSELF = frozenset(_CONCEPTS) - {
     "granuloma",
 }
 
+# What an image shows by itself: findings that never speak of it, or of its like, leave no ground for it.
+_NEEDS = (
+    "pneumothorax, fracture, dislocation, hemorrhage, infarct, reversible defect, metastasis, torsion, "
+    "abscess, dissection, thrombus, embolism, occlusion, severe stenosis, obstruction, free air, perforation, "
+    "free fluid, hydronephrosis, stone, mass effect, midline shift, hydrocephalus, restricted diffusion, cord "
+    "compression, tamponade, volvulus, intussusception, ectopic, craniosynostosis, vegetation, "
+    "pneumomediastinum, ischemic bowel"
+)
+NEEDS_MENTION = frozenset(_NEEDS.split(", "))
+
 
 @cache
 def concepts() -> Phrases[str]:

@@ -2,12 +2,14 @@
 
 A finding is a name of concepts.py or any other noun. It contradicts where the findings mention it,
 or what says nearly the same, and every mention says the opposite. A bare "acute disease", which
-says that something is there and not what, is noticed too: what is left of "no acute disease".
+says that something is there and not what, is noticed too: what is left of "no acute disease". So is
+a finding that an image shows by itself and the findings never speak of.
 
     "Pneumothorax."             findings "No effusion or pneumothorax."       noticed
     "No fracture."              findings "Fracture of the fifth rib."         noticed
     "No acute fracture."        findings "Old fracture of the fifth rib."     silent
     "Acute cardiopulmonary abnormality."                                      noticed
+    "Pneumothorax."             findings that speak of nothing like it        noticed
 
 Does not cover degrees, as between "no large effusion" and a small one.
 """
@@ -18,7 +20,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from radimpress.eval.checks.assertion import Said
-from radimpress.eval.checks.concepts import DENIED_WITH, SEEN_ITSELF, related
+from radimpress.eval.checks.concepts import DENIED_WITH, NEEDS_MENTION, SEEN_ITSELF, related
 from radimpress.eval.checks.notice import Notice
 from radimpress.eval.checks.phrases import listed
 from radimpress.eval.checks.reading import Part, Reading
@@ -100,13 +102,12 @@ def check(reading: Reading) -> Notice | None:
             denied = bool(here or same) and all(other.said is Said.ABSENT for other in here or same)
             if denied and (not _supported(claim, known) or _worded(part, claim) in _worded_all(findings, same)):
                 return Notice("what the findings deny is asserted", *part.span(claim.first, claim.last))
-            if (
-                not same
-                and claim.name in SEEN_ITSELF
-                and reading.nothing_abnormal
-                and not _known_before(reading, claim)
-            ):
-                return Notice("a finding is asserted where nothing is abnormal", *part.span(claim.first, claim.last))
+            bare = claim.name in SEEN_ITSELF and reading.nothing_abnormal
+            unheard = claim.name in NEEDS_MENTION and related(claim.name).isdisjoint(known)
+            if not same and (bare or unheard) and not _known_before(reading, claim):
+                return Notice(
+                    "a finding is asserted that the findings give no ground for", *part.span(claim.first, claim.last)
+                )
         elif same and all(other.said is Said.PRESENT and claim.narrow <= other.narrow for other in same):
             return Notice("what the findings assert is denied", *part.span(claim.first, claim.last))
     return None

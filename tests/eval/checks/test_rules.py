@@ -44,6 +44,8 @@ NOTICED = [
             (_NORMAL, "Acute cardiopulmonary abnormality."),
             (_NORMAL, "Active tuberculosis."),
             ("No zebrosis of the liver.", "Zebrosis."),
+            ("The menisci are intact.", "Other internal derangement."),
+            ("The menisci are of normal height.", "Fracture of the tibia."),
         ],
     ),
     *_rows(
@@ -79,6 +81,9 @@ NOTICED = [
             ("Subdural hematoma with midline shift.", "Sinus disease."),
             ("The appendix is inflamed: appendicitis.", "No stone."),
             ("Compression of the spinal cord at T5.", "Degenerative change."),
+            ("Acute infarct of the thalamus. Small vessel disease.", "Chronic small vessel ischemic change."),
+            ("Uptake suspicious for metastasis.", "Normal kidneys."),
+            ("Spiculated 9 mm nodule.", "No nodule of the liver."),
         ],
     ),
     *_rows(
@@ -185,6 +190,9 @@ SILENT = [
             ("The effusion is unchanged.", "No change in the effusion."),
             (_NORMAL, "No acute cardiopulmonary abnormality."),
             ("No fracture.", "Fracture cannot be excluded."),
+            ("Opacity.", "Internal derangement of the medial meniscus with a 3 mm flap."),
+            ("Known fracture of the hand, not imaged. Cast in place.", "Fracture of the hand."),
+            ("The dilated appendix has a stone in it.", "Appendicitis."),
         ],
     ),
     *_rows(
@@ -222,6 +230,8 @@ SILENT = [
             ("No pneumothorax.", "Normal chest."),
             ("Possible pneumothorax.", "Normal chest."),
             ("Spiculated mass.", "Malignancy of the lung."),
+            ("Opacity, doubtful for pneumonia.", "No acute disease."),
+            ("Left-to-right mediastinal shift.", "No acute disease."),
         ],
     ),
     *_rows(
