@@ -13,6 +13,7 @@ from radimpress.clustering.clusters import load_clusters
 from radimpress.eval.metrics.neural import NeuralMetrics
 from radimpress.server import steps
 from radimpress.server.cli_checks import checks
+from radimpress.server.cli_page import page
 from radimpress.server.console import quiet_models, track
 from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.eval_tables import show
@@ -23,6 +24,7 @@ from radimpress.server.settings import load_settings
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask for held-out impressions, score and check them.")
 eval_app.command("checks")(checks)
+eval_app.command("page")(page)
 
 
 class Part(StrEnum):
