@@ -76,7 +76,8 @@ _MEANINGS: dict[Cue, str] = {
         "not entirely exclude, not completely exclude, potential, potentially, whether, query"
     ),
     Cue.SUGGESTS: (
-        "suspicious for, suspicious of, doubtful for, concerning for, concern for, suggest, suggests, suggesting, suggestive of, "
+        "doubtful for, "
+        "suspicious for, suspicious of, concerning for, concern for, suggest, suggests, suggesting, suggestive of, "
         "worrisome for, indeterminate for, raises the question of, raise the question of"
     ),
     Cue.UNCERTAIN_BACK: (
