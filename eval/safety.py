@@ -39,7 +39,7 @@ class Split:
     def p(self) -> float:
         """One-sided: so many or more worse, were each as likely worse as better."""
         both = self.worse + self.better
-        return sum(comb(both, at) for at in range(self.worse, both + 1)) / 2**both
+        return sum(comb(both, at) for at in range(self.worse, both + 1)) / (1 << both)
 
     @property
     def least(self) -> float:

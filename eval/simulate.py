@@ -110,7 +110,7 @@ def checks_stop_equals(runs: int, *, slices: int = 48, patients: int = 40, seed:
     worse, better = (drawn < differ).sum(axis=3), ((drawn >= differ) & (drawn < 2 * differ)).sum(axis=3)
     stopped = 0
     for ours, theirs in zip(worse, better, strict=True):
-        family = {}
+        family: dict[tuple[int, int], Split] = {}
         for width in (1, 6):
             up, down = (counts.reshape(-1, width, len(rates)).sum(axis=1).ravel() for counts in (ours, theirs))
             family |= {(width, at): Split(int(a), int(b)) for at, (a, b) in enumerate(zip(up, down, strict=True))}
