@@ -169,8 +169,8 @@ def _head(certificate: Certificate, cases: int, stale: int) -> Iterable[Html]:
         yield el(
             "p",
             el("strong", "The checks have changed. "),
-            f"On {stale} texts they say something else now than when they were scored: verdicts rest on what they said "
-            "then, the notices below are of now. Evaluate and judge again.",
+            f"Texts on which they say something else now than when they were scored: {stale}. The verdicts rest on "
+            "what they said then, the notices below are of now. Evaluate and judge again.",
             class_="notice bad",
             role="note",
         )
