@@ -57,7 +57,7 @@ def test_every_section_and_figure_is_there(tmp_path: Path, tale: Tale) -> None:
     assert html.count("plotly.js v") == 1
     for words in (
         "A small model: a demonstration, not medicine.",
-        "5 a slice here, 30 by default",
+        "5 a slice here, 20 by default",
         "2 min 5 s",
         " = 14",
         "2 clusters have the best silhouette, 0.61; 97% of the bags",

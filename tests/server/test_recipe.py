@@ -20,7 +20,7 @@ def test_without_a_file_it_is_the_published_settings() -> None:
     assert recipe == Recipe()
     assert (recipe.filter.findings_min, recipe.filter.impression_min, recipe.filter.impression_max) == (100, 20, 1000)
     assert (recipe.split.train, recipe.split.test) == (0.70, 0.15)
-    assert (recipe.gate.minimum, recipe.gate.margin, recipe.gate.margin_overall) == (30, 0.05, 0.02)
+    assert (recipe.gate.minimum, recipe.gate.margin, recipe.gate.margin_overall) == (20, 0.05, 0.02)
 
 
 def test_the_demos_recipe_is_smaller_and_keeps_the_gates_margins() -> None:
