@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 2
 _KIND = "certificate"
-_TEXTS = (
+_TEXTS = [
     "adapter",
     "digest",
     "base_digest",
@@ -42,9 +42,7 @@ _TEXTS = (
     "prompt_version",
     "data_digest",
     "code_version",
-    "signer",
-    "signature",
-)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +300,7 @@ def decode_certificate(data: bytes) -> Certificate:
             value["signer"],
             value["signature"],
         )
-        texts = [getattr(certificate, name) for name in _TEXTS]
+        texts = [getattr(certificate, name) for name in (*_TEXTS, "signer", "signature")]
         if not all(isinstance(text, str) for text in (*texts, *(cell.cluster for cell in certificate.slices))):
             raise TypeError("a name or a digest is no text")
         whole = value["sha256"] == digest_of({key: part for key, part in value.items() if key != "sha256"})
