@@ -160,8 +160,9 @@ def _head(certificate: Certificate, cases: int, stale: int) -> Iterable[Html]:
         el("strong", "What a verdict means. "),
         "PASS: in this slice the adapter shares about as many words with the signed impressions as what serves now "
         "does (ROUGE-L), and no check fires significantly more often. One that is truly worse by "
-        f"{rule.margin} would pass too now and then: the bounds err in {100 * rule.error:.1f} of 100. A pass does not "
-        "say that an impression is right. INSUFFICIENT is not a pass: as after a REGRESSION, what serves now stays.",
+        f"{rule.margin} would pass too now and then: the bounds are set to err in {100 * rule.error:.1f} of 100. A "
+        "pass does not say that an impression is right. INSUFFICIENT is not a pass: as after a "
+        "REGRESSION, what serves now stays.",
         class_="notice",
         role="note",
     )

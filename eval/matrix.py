@@ -75,7 +75,7 @@ def _cell(verdict: Verdict | None, certificate: Certificate, scores: Scores, rea
         el("span", f"{SIGNS[verdict.outcome]} {verdict.outcome}", class_="verdict"),
     ]
     if verdict.improved:
-        parts.append(el("span", "▲ better, corrected for all slices", class_="line"))
+        parts.append(el("span", "▲ better, corrected for all slices", class_="line wide"))
     if found:
         margin = certificate.rule.of(cell)[0]
         parts += [
@@ -86,10 +86,10 @@ def _cell(verdict: Verdict | None, certificate: Certificate, scores: Scores, rea
     patients = f", {found.groups} patients" if found and found.groups != found.cases else ""
     parts.append(el("span", f"{verdict.cases} cases{patients}", class_="line"))
     if verdict.need and verdict.need.more and verdict.outcome is Outcome.INSUFFICIENT:
-        parts.append(el("span", f"needs {verdict.need.more} patients more", class_="line"))
+        parts.append(el("span", f"needs {verdict.need.more} patients more", class_="line wide"))
     # A difference that looks well beside a REGRESSION wants its reason on the spot.
     if verdict.outcome is Outcome.REGRESSION and not verdict.why.startswith(("+", "-")):
-        parts.append(el("span", verdict.why, class_="line strong"))
+        parts.append(el("span", verdict.why, class_="line wide strong"))
     waiver = certificate.waiver(cell)
     if waiver:
         parts.append(el("span", f"⚠ {waiver}", class_="waiver"))

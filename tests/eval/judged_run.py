@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -31,12 +31,13 @@ WAIVED = Cell(Modality.CT, "telegraphic")
 SIDES = ("left", "right")
 
 
-def judged_run(folder: Path, count: int = 24) -> Judgement:
+def judged_run(folder: Path, count: int = 24, cluster: str | None = None) -> Judgement:
     """Writes the run's files into `folder` and gathers them again.
 
     MR/list passes against OLD; in MR/telegraphic, against base, a hard check fires on r1, which was cut off; in
     CT the candidate leaves most words out: CT/list is worse than OLD, CT/telegraphic has too few cases and a
-    waiver. Of each sixteen MR impressions of the candidate, the last two are of the other side.
+    waiver. Of each sixteen MR impressions of the candidate, the last two are of the other side. With
+    `cluster`, the candidate is that cluster's alone.
     """
     clusters = Clusters(
         clinics=CLINICS,
@@ -53,20 +54,27 @@ def judged_run(folder: Path, count: int = 24) -> Judgement:
     written = [
         _predictions(BASE, "", [f"{EVIL} Words of {case.report.modality}." for case in cases], cases),
         _predictions(OLD, "1" * 64, [case.report.impression.replace("small", "a") for case in cases], cases),
-        _predictions(NEW, "2" * 64, [_candidate(number, case) for number, case in enumerate(cases)], cases),
+        replace(
+            _predictions(NEW, "2" * 64, [_candidate(n, case) for n, case in enumerate(cases)], cases), cluster=cluster
+        ),
     ]
+    own = [case for case in cases if cluster in (None, case.cell.cluster)]
+    asked = {case.report.id for case in own}
+    written[-1] = replace(written[-1], rows=tuple(row for row in written[-1].rows if row.case in asked))
     scores = score(cases, written, clusters, PROMPT_VERSION)
     rule = Rule(minimum=5, resamples=1000, slices={str(WAIVED): SliceRule(minimum=10**6)})
     verdicts = judge(scores, NEW, {Cell(Modality.MR, "list"): OLD, Cell(Modality.CT, "list"): OLD}, BASE, rule)
     certificate = certify(scores, NEW, verdicts, judge_overall(scores, NEW, BASE, rule), rule)
     key = Ed25519PrivateKey.generate()
-    waiver = make_waiver(WAIVED, "Dr. <i>Who</i>", "read them all", certificate.judgement, key, days=9)
+    if cluster is None:
+        waiver = make_waiver(WAIVED, "Dr. <i>Who</i>", "read them all", certificate.judgement, key, days=9)
+        certificate = certificate.waived(waiver)
     for one in written:
-        write_predictions(folder, one, cases)
+        write_predictions(folder, one, own if one.system == NEW else cases)
     write_reports(folder / "dataset" / "test.jsonl", reports)
     clusters.save(folder / "clusters.json")
     scores.save(folder / "eval" / "scores.json")
-    write_atomic(folder / "certificate.json", certificate.waived(waiver).encode())
+    write_atomic(folder / "certificate.json", certificate.encode())
     return read_run(folder)
 
 

@@ -168,6 +168,17 @@ def test_only_the_cases_that_the_adapter_was_asked_for_are_shown(judged: Judgeme
     assert {case.cell for case in judged.cases} >= {WAIVED, Cell(Modality.MR, "list")}
 
 
+def test_an_adapter_of_one_cluster_shows_that_cluster_alone(tmp_path: Path) -> None:
+    made = judged_run(tmp_path, cluster="list")
+    assert {case.cell.cluster for case in made.cases} == {"list"}
+    write_judgement(tmp_path / "page.html", made, silent)
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.count('class="slice ') == 2
+    assert "all clinics" not in page
+    assert [one["name"] for one in _data(page)["clusters"]] == ["list"]
+    assert len(_data(page)["cases"]) == 12
+
+
 def _refused(folder: Path, *words: str) -> None:
     with pytest.raises(InputError) as refusal:
         read_run(folder)
