@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 _FORMAT = 2
 _KIND = "certificate"
-_TEXTS = [
+_DIGESTS = ("digest", "base_digest", "clusters_digest", "cases_digest", "data_digest")
+_TEXTS = ("adapter", *_DIGESTS, "prompt_version", "code_version", "signer", "signature")
     "adapter",
     "digest",
     "base_digest",
@@ -300,7 +301,7 @@ def decode_certificate(data: bytes) -> Certificate:
             value["signer"],
             value["signature"],
         )
-        texts = [getattr(certificate, name) for name in (*_TEXTS, "signer", "signature")]
+        texts = [getattr(certificate, name) for name in _TEXTS]
         if not all(isinstance(text, str) for text in (*texts, *(cell.cluster for cell in certificate.slices))):
             raise TypeError("a name or a digest is no text")
         whole = value["sha256"] == digest_of({key: part for key, part in value.items() if key != "sha256"})
