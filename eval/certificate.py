@@ -35,15 +35,6 @@ _FORMAT = 2
 _KIND = "certificate"
 _DIGESTS = ("digest", "base_digest", "clusters_digest", "cases_digest", "data_digest")
 _TEXTS = ("adapter", *_DIGESTS, "prompt_version", "code_version", "signer", "signature")
-    "adapter",
-    "digest",
-    "base_digest",
-    "clusters_digest",
-    "cases_digest",
-    "prompt_version",
-    "data_digest",
-    "code_version",
-]
 
 
 @dataclass(frozen=True, slots=True)
