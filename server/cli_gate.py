@@ -49,7 +49,6 @@ ScoresFile = Annotated[Path, typer.Option("--scores", help="scores.json.")]
 Against = Annotated[
     str | None, typer.Option("--against", help="A system's name, or base; without it, what serves each slice now.")
 ]
-AgainstBase = Annotated[bool, typer.Option("--against-base", hidden=True)]
 SignKey = Annotated[Path | None, typer.Option("--sign-key", help="PEM file of an Ed25519 private key.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One object instead of a table.")]
 
@@ -66,11 +65,9 @@ def judge(
     json_out: AsJson = False,
     registry: RegistryUrl = None,
     bundles: BundleRoot = None,
-    against_base: AgainstBase = False,
     recipe: RecipeFile = None,
 ) -> None:
     """Judges an adapter slice by slice; exits 0 pass, 1 regression, 3 undecided, 2 error."""
-    against = "base" if against_base else against
     known = open_registry(registry, bundles) if against is None else None
     certificate = steps.gate(
         load_scores(scores),

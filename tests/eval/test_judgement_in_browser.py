@@ -1,4 +1,4 @@
-"""The judgement's page as a reader meets it in Chromium; with 2,000 cases it is still quick."""
+"""The judgement's page as a reader meets it in Chromium; `pytest -s` prints its times with 2,000 cases."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from tests.eval.judged_run import EVIL, NEW, OLD, judged_run
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 MANY = 2000
-# What was seen on two busy cores is a fifth of these; what they guard against is work for every case.
-LOAD_MS, FILTER_MS = 2500, 150
 _CHANGE = """
     const [id, value] = arguments, field = document.getElementById(id), start = performance.now();
     field.value = value;
@@ -207,13 +205,14 @@ def test_no_window_scrolls_sideways(page: Chrome, width: int) -> None:
     assert tallest <= 0
 
 
-def test_two_thousand_cases_are_still_quick(browser: Chrome, pages: dict[int, Path]) -> None:
+def test_of_two_thousand_cases_a_window_is_drawn(browser: Chrome, pages: dict[int, Path]) -> None:
     browser.get(pages[MANY].as_uri())
     load = float(_say(browser, "performance.getEntriesByName('load')[0].duration"))
     choices = [("modality", "MR"), ("cluster", "list"), ("check", "laterality"), ("sort", "lost")]
     choices += [("check", ""), ("cluster", ""), ("modality", ""), ("sort", "notices"), ("kind", "abnormal")]
     taken = [float(browser.execute_script(_CHANGE, *choice)) for choice in choices]
     print(f"{MANY} cases: {pages[MANY].stat().st_size:,} bytes, load {load:.0f} ms, filter {median(taken):.0f} ms")
-    assert _count(browser)[2] == MANY
-    assert load < LOAD_MS
-    assert median(taken) < FILTER_MS
+    shown, _, everything = _count(browser)
+    assert everything == MANY
+    # Time goes with the cards that are drawn.
+    assert shown == len(_shown(browser)) == 25

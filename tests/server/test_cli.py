@@ -212,7 +212,7 @@ def test_the_gate_exits_0_when_all_pass_and_1_on_a_regression(
     run: Run, tmp_path: Path, gains: dict[str, float], code: int
 ) -> None:
     scores = _scores(tmp_path / "scores.json", gains)
-    done = run("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", "--against-base")
+    done = run("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", "--against", "base")
     assert done.code == code
     made = decode_certificate((tmp_path / "c.json").read_bytes())
     won = {cell for cell, gain in gains.items() if gain > 0}
@@ -222,7 +222,7 @@ def test_the_gate_exits_0_when_all_pass_and_1_on_a_regression(
 def test_the_gate_exits_3_when_a_slice_has_too_few_cases(run: Run, tmp_path: Path) -> None:
     scores = _scores(tmp_path / "scores.json", {"list": 0.1})
     (tmp_path / "r.toml").write_text("[gate]\nminimum = 41\n", "utf-8")
-    words = ("--out", tmp_path / "c.json", "--against-base", "--recipe", tmp_path / "r.toml")
+    words = ("--out", tmp_path / "c.json", "--against", "base", "--recipe", tmp_path / "r.toml")
     done = run("gate", "unified", "--scores", scores, *words)
     made = decode_certificate((tmp_path / "c.json").read_bytes())
     assert (done.code, made.passed) == (3, ())
@@ -387,7 +387,7 @@ def test_a_waiver_of_what_was_not_judged_is_refused(
 
 def test_an_adapter_that_was_not_evaluated_is_named(run: Run, tmp_path: Path) -> None:
     scores = _scores(tmp_path / "scores.json", {"list": 0.1})
-    words = ("gate", "nobody", "--scores", scores, "--out", tmp_path / "c.json", "--against-base")
+    words = ("gate", "nobody", "--scores", scores, "--out", tmp_path / "c.json", "--against", "base")
     _one_line(run(*words), "nobody was not evaluated")
 
 
@@ -395,7 +395,7 @@ def test_an_adapter_that_was_not_evaluated_is_named(run: Run, tmp_path: Path) ->
 def test_scores_that_are_none_are_an_error_and_no_regression(run: Run, tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "scores.json").write_text(text, "utf-8")
-    words = ("gate", "unified", "--scores", tmp_path / "scores.json", "--out", tmp_path / "c.json", "--against-base")
+    words = ("gate", "unified", "--scores", tmp_path / "scores.json", "--out", tmp_path / "c.json", "--against", "base")
     _one_line(run(*words), "scores.json")
 
 

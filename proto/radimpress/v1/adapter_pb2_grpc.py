@@ -112,14 +112,14 @@ class AdapterServiceServicer:
 
     def PromoteAdapter(self, request, context):
         """PromoteAdapter makes the next route table: the adapter gets each slice in which its certificate
-        says PASS; every other slice stays as it is.
+        says PASS, or that a waiver in it opens; every other slice stays as it is.
 
         Codes:
-        INVALID_ARGUMENT: the certificate cannot be read.
+        INVALID_ARGUMENT: the certificate cannot be read, was changed, or its signature is not of it.
         NOT_FOUND: there is no such adapter.
         FAILED_PRECONDITION: the certificate is about other weights, other clusters or another prompt,
-        judged the adapter against something else than what serves the slice now, or passes nothing.
-        Judge again.
+        is expired, lacks a slice or a signature by a key that the server trusts, judged the adapter
+        against something else than what serves the slice now, or passes nothing. Judge again.
         ABORTED: `expected_route_table` is no longer the current one. Look again, then retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -57,14 +57,14 @@ class AdapterServiceStub:
     """
     PromoteAdapter: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.PromoteAdapterRequest, _adapter_pb2.PromoteAdapterResponse]
     """PromoteAdapter makes the next route table: the adapter gets each slice in which its certificate
-    says PASS; every other slice stays as it is.
+    says PASS, or that a waiver in it opens; every other slice stays as it is.
 
     Codes:
-    INVALID_ARGUMENT: the certificate cannot be read.
+    INVALID_ARGUMENT: the certificate cannot be read, was changed, or its signature is not of it.
     NOT_FOUND: there is no such adapter.
     FAILED_PRECONDITION: the certificate is about other weights, other clusters or another prompt,
-    judged the adapter against something else than what serves the slice now, or passes nothing.
-    Judge again.
+    is expired, lacks a slice or a signature by a key that the server trusts, judged the adapter
+    against something else than what serves the slice now, or passes nothing. Judge again.
     ABORTED: `expected_route_table` is no longer the current one. Look again, then retry.
     """
     RollbackRouteTable: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.RollbackRouteTableRequest, _adapter_pb2.RollbackRouteTableResponse]
@@ -116,14 +116,14 @@ class AdapterServiceAsyncStub(AdapterServiceStub):
     """
     PromoteAdapter: _aio.UnaryUnaryMultiCallable[_adapter_pb2.PromoteAdapterRequest, _adapter_pb2.PromoteAdapterResponse]  # type: ignore[assignment]
     """PromoteAdapter makes the next route table: the adapter gets each slice in which its certificate
-    says PASS; every other slice stays as it is.
+    says PASS, or that a waiver in it opens; every other slice stays as it is.
 
     Codes:
-    INVALID_ARGUMENT: the certificate cannot be read.
+    INVALID_ARGUMENT: the certificate cannot be read, was changed, or its signature is not of it.
     NOT_FOUND: there is no such adapter.
     FAILED_PRECONDITION: the certificate is about other weights, other clusters or another prompt,
-    judged the adapter against something else than what serves the slice now, or passes nothing.
-    Judge again.
+    is expired, lacks a slice or a signature by a key that the server trusts, judged the adapter
+    against something else than what serves the slice now, or passes nothing. Judge again.
     ABORTED: `expected_route_table` is no longer the current one. Look again, then retry.
     """
     RollbackRouteTable: _aio.UnaryUnaryMultiCallable[_adapter_pb2.RollbackRouteTableRequest, _adapter_pb2.RollbackRouteTableResponse]  # type: ignore[assignment]
@@ -196,14 +196,14 @@ class AdapterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_adapter_pb2.PromoteAdapterResponse, _abc.Awaitable[_adapter_pb2.PromoteAdapterResponse]]:
         """PromoteAdapter makes the next route table: the adapter gets each slice in which its certificate
-        says PASS; every other slice stays as it is.
+        says PASS, or that a waiver in it opens; every other slice stays as it is.
 
         Codes:
-        INVALID_ARGUMENT: the certificate cannot be read.
+        INVALID_ARGUMENT: the certificate cannot be read, was changed, or its signature is not of it.
         NOT_FOUND: there is no such adapter.
         FAILED_PRECONDITION: the certificate is about other weights, other clusters or another prompt,
-        judged the adapter against something else than what serves the slice now, or passes nothing.
-        Judge again.
+        is expired, lacks a slice or a signature by a key that the server trusts, judged the adapter
+        against something else than what serves the slice now, or passes nothing. Judge again.
         ABORTED: `expected_route_table` is no longer the current one. Look again, then retry.
         """
 
