@@ -12,9 +12,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from radimpress.clustering.cell import Cell
@@ -53,7 +50,7 @@ class Certificate:
         overall: everything together; opens no slice.
         slices: those that must have a verdict; the verdicts' own where nothing is said.
         data_digest: over the adapter's training reports; empty where its manifest is not at hand.
-        code_version: of the program that judged.
+        code_version: of the program that scored and judged.
         issued: ISO 8601, UTC.
         expires: ISO 8601, UTC; from then on it opens nothing.
         waivers: slices that people opened.
@@ -237,22 +234,10 @@ def certify(
         overall,
         slices_of(scores, adapter),
         data_digest,
-        code_version(),
+        scores.code_version,
         issued,
         expires,
     )
-
-
-@cache
-def code_version() -> str:
-    """The program's version and a digest over the sources of everything that judges."""
-    digest = hashlib.sha256()
-    root = files("radimpress.eval")
-    for folder in (root, root / "checks", root / "metrics"):
-        for file in sorted(folder.iterdir(), key=lambda one: one.name):
-            if file.name.endswith(".py"):
-                digest.update(f"{file.name}\0".encode() + file.read_bytes())
-    return f"{version('radimpress')}+{digest.hexdigest()[:16]}"
 
 
 def certificate_digest(data: bytes) -> str:

@@ -14,7 +14,7 @@ from radimpress.clustering.clusters import Clusters
 from radimpress.eval.cases import Case, cases_digest
 from radimpress.eval.certificate import Certificate
 from radimpress.eval.predict import BASE, Prediction
-from radimpress.eval.score import Scores
+from radimpress.eval.score import Scores, written_digest
 from radimpress.reports.errors import InputError
 from radimpress.reports.files import read_rows
 from radimpress.reports.report import Report
@@ -96,6 +96,7 @@ def _predictions(path: Path, name: str, scores: Scores, cases: Sequence[Case]) -
         )
     except (KeyError, TypeError):
         raise InputError(str(path), "is not a predictions file") from None
-    if not same or rows.keys() != system.scores.keys():
+    same = same and rows.keys() == system.scores.keys() and written_digest(rows.values()) == system.written
+    if not same:
         raise InputError(str(path), f"is not what {name} was scored on; evaluate again")
     return rows

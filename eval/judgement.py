@@ -27,7 +27,7 @@ from radimpress.eval.gather import Judgement
 from radimpress.eval.markup import Html, digest, el
 from radimpress.eval.matrix import SIGNS, key, matrix, signed
 from radimpress.eval.predict import BASE, Prediction
-from radimpress.eval.score import CHECK
+from radimpress.eval.score import CHECK, usual_words
 from radimpress.eval.worddiff import differences
 from radimpress.reports.files import write_atomic
 from radimpress.reports.progress import Track
@@ -66,10 +66,10 @@ def fold(judgement: Judgement, track: Track) -> dict[str, Any]:
     """
     judged = {verdict.cell: verdict for verdict in judgement.certificate.verdicts}
     cells = sorted({case.cell for case in judgement.cases})
-    cases, stale = [], 0
+    cases, stale, usual = [], 0, usual_words(judgement.cases)
     for case in track(judgement.cases, "page", len(judgement.cases)):
         incumbent = _verdict(judged, case.cell, judgement.certificate).incumbent
-        shown, changed = _shown(judgement, case, incumbent)
+        shown, changed = _shown(judgement, case, incumbent, usual[case.report.clinic])
         cases.append(shown)
         stale += changed
     return {
@@ -83,14 +83,14 @@ def fold(judgement: Judgement, track: Track) -> dict[str, Any]:
     }
 
 
-def _shown(judgement: Judgement, case: Case, incumbent: str) -> tuple[dict[str, Any], int]:
+def _shown(judgement: Judgement, case: Case, incumbent: str, usual: float) -> tuple[dict[str, Any], int]:
     report = case.report
     told = (("Exam", report.exam), ("Indication", report.indication), ("Comparison", report.comparison))
     texts, stale = [], 0
     for name in dict.fromkeys((judgement.certificate.adapter, incumbent, BASE)):
         row = judgement.written.get(name, {}).get(report.id)
         if row is not None:
-            text, changed = _text(judgement, case, name, row)
+            text, changed = _text(judgement, case, name, row, usual)
             texts.append(text)
             stale += changed
     shown = {
@@ -108,9 +108,9 @@ def _shown(judgement: Judgement, case: Case, incumbent: str) -> tuple[dict[str, 
     return shown, stale
 
 
-def _text(judgement: Judgement, case: Case, name: str, row: Prediction) -> tuple[dict[str, Any], bool]:
+def _text(judgement: Judgement, case: Case, name: str, row: Prediction, usual: float) -> tuple[dict[str, Any], bool]:
     scored = judgement.scores.systems[name].scores[case.report.id]
-    noticed = annotate(case.report, row.impression, row.finish)
+    noticed = annotate(case.report, row.impression, row.finish, usual)
     stale = any(scored.get(f"{CHECK}{check.name}") != float(check.name in noticed) for check in CHECKS)
     ours, theirs = _units(row.impression), _units(case.report.impression)
     changes = differences(row.impression, case.report.impression)
@@ -184,7 +184,8 @@ def _head(certificate: Certificate, cases: int, stale: int) -> Iterable[Html]:
         "Judged": _time(certificate.issued),
         "Expires": el("span", _time(certificate.expires), id="expires"),
         "Signed by": digest(certificate.signer) if certificate.signer else "nobody",
-        "Rule": f"may lose {rule.margin} ROUGE-L a slice; at least {rule.minimum} patients",
+        "Rule": f"may lose {rule.margin} ROUGE-L a slice; at least {rule.minimum} patients"
+        + ("; some slices have their own" if rule.slices else ""),
         "All slices together": f"{SIGNS[overall.outcome]} {overall.outcome} {told}; opens nothing by itself",
     }
     yield el("dl", *(el("div", el("dt", name), el("dd", fact)) for name, fact in facts.items()), class_="facts")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from radimpress.clustering.cell import ANY, Cell
@@ -17,14 +19,15 @@ from radimpress.eval.checks import CHECKS, annotate
 from radimpress.eval.metrics.rouge import ROUGE, rouge
 from radimpress.eval.metrics.style import FORMS, STYLE, conformance, form, words
 from radimpress.eval.predict import Prediction, Predictions
+from radimpress.eval.version import code_version
 from radimpress.reports.errors import InputError
-from radimpress.reports.files import read_json, write_atomic
+from radimpress.reports.files import digest_of, read_json, write_atomic
 from radimpress.reports.report import Modality
 
 METRICS = (*ROUGE, STYLE)
 CHECK = "check:"
 FORM = "form:"
-_FORMAT = 2
+_FORMAT = 3
 _COLUMNS = ("id", "modality", "cluster", "group", "weight", "abnormal", "words", "form")
 
 # (impressions, references) -> a row of "neural:<name>" values for each pair.
@@ -44,6 +47,7 @@ class System:
             for the impression's; "words", "tokens" and "seconds"; "cut", 1 where the token limit ended it;
             "copied", 1 where it is a worked example's impression; "neural:<name>" where they were asked for.
         cluster: the only one that an adapter may serve; None is all of them.
+        written: SHA-256, in hex, over what it wrote.
     """
 
     name: str
@@ -51,6 +55,7 @@ class System:
     base_digest: str
     scores: Mapping[str, Mapping[str, float]]
     cluster: str | None = None
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Scores:
         clusters_digest: over who belongs where.
         prompt_version: of the prompt that all models were asked with.
         split: the part of the data set that the cases are of.
+        code_version: of the program that scored.
     """
 
     cases: tuple[Judged, ...]
@@ -95,6 +101,7 @@ class Scores:
     clusters_digest: str
     prompt_version: str
     split: str = "test"
+    code_version: str = field(default_factory=code_version)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -141,6 +148,7 @@ class Scores:
             "clusters_digest": self.clusters_digest,
             "prompt_version": self.prompt_version,
             "split": self.split,
+            "code_version": self.code_version,
             "case_columns": _COLUMNS,
         }
         cases = [
@@ -159,6 +167,7 @@ def _system_text(system: System) -> str:
         "digest": system.digest,
         "base_digest": system.base_digest,
         "cluster": system.cluster,
+        "written": system.written,
         "columns": columns,
     }
     rows = [[case, *(row.get(name) for name in columns)] for case, row in system.scores.items()]
@@ -181,12 +190,13 @@ def score(
     """Scores each prediction against its case's reference and its clinic's style."""
     by_id = {case.report.id: case for case in cases}
     profiles = {clinic: clusters.profile(clinic) for clinic in {case.report.clinic for case in cases}}
+    usual = usual_words(cases)
     systems = {}
     for written in predictions:
         scores: dict[str, dict[str, float]] = {}
         for row in written.rows:
             case = by_id[row.case]
-            noticed = annotate(case.report, row.impression, row.finish)
+            noticed = annotate(case.report, row.impression, row.finish, usual[case.report.clinic])
             scores[row.case] = {
                 **rouge(row.impression, case.report.impression),
                 **conformance(row.impression, profiles[case.report.clinic]),
@@ -198,8 +208,22 @@ def score(
             found = neural([row.impression for row in written.rows], references)
             for row, values in zip(written.rows, found, strict=True):
                 scores[row.case].update(values)
-        systems[written.system] = System(written.system, written.digest, written.base_digest, scores, written.cluster)
+        known = (written.digest, written.base_digest, scores, written.cluster, written_digest(written.rows))
+        systems[written.system] = System(written.system, *known)
     return Scores(tuple(map(_judged, cases)), systems, cases_digest(cases), clusters.digest, prompt_version, split)
+
+
+def usual_words(cases: Sequence[Case]) -> dict[str, float]:
+    """How many words the references of each clinic have, in the median."""
+    counts: dict[str, list[int]] = defaultdict(list)
+    for case in cases:
+        counts[case.report.clinic].append(words(case.report.impression))
+    return {clinic: median(some) for clinic, some in counts.items()}
+
+
+def written_digest(rows: Iterable[Prediction]) -> str:
+    """SHA-256, in hex, over the impressions of a system, whatever their order."""
+    return digest_of(sorted([row.case, row.impression, row.finish] for row in rows))
 
 
 def _judged(case: Case) -> Judged:
@@ -236,7 +260,7 @@ def load_scores(path: Path) -> Scores:
         )
         systems = {row["name"]: _system(row) for row in data["systems"]}
         digests = (data["cases_digest"], data["clusters_digest"])
-        return Scores(cases, systems, *digests, data["prompt_version"], data["split"])
+        return Scores(cases, systems, *digests, data["prompt_version"], data["split"], data["code_version"])
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(str(path), f"is not a scores file ({type(error).__name__})") from None
 
@@ -246,4 +270,4 @@ def _system(row: Mapping[str, Any]) -> System:
         case: {name: value for name, value in zip(row["columns"], values, strict=True) if value is not None}
         for case, *values in row["rows"]
     }
-    return System(row["name"], row["digest"], row["base_digest"], scores, row["cluster"])
+    return System(row["name"], row["digest"], row["base_digest"], scores, row["cluster"], row["written"])

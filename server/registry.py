@@ -20,6 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from radimpress.clustering.cell import Cell
 from radimpress.clustering.clusters import Clusters
 from radimpress.eval.certificate import Certificate, certificate_digest, decode_certificate
+from radimpress.eval.predict import BASE
 from radimpress.eval.waiver import read_waiver
 from radimpress.reports.errors import (
     BundleError,
@@ -260,7 +261,9 @@ class Registry:
                 raise InputError("certificate", "a verdict names no slice")
             incumbent = current.entries.get(cell)
             serving = incumbent.adapter.digest if incumbent else ""
-            if serving not in (verdict.incumbent_digest, adapter.digest):
+            # Trivial systems have no weights either: only base's name stands for base.
+            against = verdict.incumbent_digest or (None if verdict.incumbent != BASE else "")
+            if serving not in (against, adapter.digest):
                 raise GateError(f"{cell}: judged against {verdict.incumbent}, which does not serve it now; judge again")
             entries[cell] = Entry(adapter, digest, str(judged.waiver(cell) or ""))
         with self._transaction() as session:

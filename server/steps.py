@@ -21,6 +21,7 @@ from radimpress.eval.nearest import Nearest
 from radimpress.eval.predict import BASE, FEW_SHOT, Predictions, Writer, predict
 from radimpress.eval.score import Neural, Scores, score
 from radimpress.eval.summary import summarize
+from radimpress.eval.version import code_version
 from radimpress.reports.errors import BundleError, ConfigError, GateError, InputError, NotFoundError
 from radimpress.reports.files import load_reports, read_json, write_atomic, write_json, write_reports
 from radimpress.reports.funnel import Funnel, sift
@@ -191,6 +192,9 @@ def evaluate(
     for bundle in bundles:
         if bundle.manifest["clusters"] != clusters.digest:
             raise ConfigError(f"{bundle.name} was fitted for other clusters than these; train again")
+    # Whatever refuses this evaluation, nobody is judged on the scores of an earlier one.
+    for name in ("scores.json", "summary.json"):
+        (out / name).unlink(missing_ok=True)
     cases = choose_cases(
         getattr(parts, part), clusters, limit=settings.cases, seed=settings.seed, per_modality=settings.per_modality
     )
@@ -256,6 +260,8 @@ def verdicts(
     """
     if scores.split == "train":
         raise GateError("the scores are of the training part: an adapter is not judged on what it learnt")
+    if scores.code_version != code_version():
+        raise ConfigError("the scores are of another version of the program; eval run scores anew what was answered")
     incumbents: Mapping[Cell, str] = {}
     if table is not None and against is None:
         if table.clusters_digest != scores.clusters_digest:

@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from radimpress.clustering.cell import ANY, Cell
 from radimpress.eval.bootstrap import Estimate
-from radimpress.eval.certificate import Certificate, certificate_digest, certify, code_version, decode_certificate
+from radimpress.eval.certificate import Certificate, certificate_digest, certify, decode_certificate
 from radimpress.eval.checks import CHECKS
 from radimpress.eval.gate import Outcome, Rule, SliceRule, Verdict, judge, judge_overall
 from radimpress.eval.plan import Need
 from radimpress.eval.score import Judged, Scores, System
+from radimpress.eval.version import code_version
 from radimpress.eval.waiver import Waiver, make_waiver
 from radimpress.reports.errors import GateError, InputError, RadimpressError
 from radimpress.reports.files import canonical, digest_of
