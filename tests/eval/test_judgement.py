@@ -196,10 +196,11 @@ def test_another_report_than_the_judged_one_is_refused(judged: Judgement, tmp_pa
     _refused(tmp_path, "dataset", "lacks 1 of the 24")
 
 
-def test_predictions_of_another_version_or_of_fewer_cases_are_refused(judged: Judgement, tmp_path: Path) -> None:
+def test_predictions_of_another_version_or_text_or_of_fewer_cases_are_refused(judged: Judgement, tmp_path: Path) -> None:
     path = tmp_path / "eval" / "predictions" / f"{OLD}.jsonl"
     head, *rows = read_rows(path)
-    for lines in ([{**head, "digest": "9" * 64}, *rows], [head, *rows[1:]]):
+    other = {**rows[0], "impression": "Another text."}
+    for lines in ([{**head, "digest": "9" * 64}, *rows], [head, *rows[1:]], [head, other, *rows[1:]]):
         write_rows(path, lines)
         _refused(tmp_path, OLD, "evaluate again")
     for lines in ([], [head, {"case": "r0"}], ["nothing", *rows]):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,14 @@ def test_an_adapter_judged_against_base_does_not_take_an_incumbents_slice(site: 
     second = site.registry.register(site.path(site.second))
     with pytest.raises(GateError, match="judged against base, which does not serve it now"):
         site.registry.promote(second, certificate(second, CT_LIST, MR_LIST))
+
+
+def test_an_adapter_judged_against_a_trivial_system_does_not_take_bases_slice(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    trivial = replace(adapter, name="constant", digest="")
+    with pytest.raises(GateError, match="judged against constant, which does not serve it now"):
+        site.registry.promote(adapter, certificate(adapter, CT_LIST, incumbent=trivial))
+    assert site.registry.table().number == 1
 
 
 def test_an_adapter_judged_against_one_that_left_is_refused(site: Site) -> None:

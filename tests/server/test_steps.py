@@ -189,6 +189,23 @@ def test_a_test_report_that_stands_in_training_is_refused_before_anybody_is_aske
     assert engine.asked == []
 
 
+def test_a_refused_evaluation_leaves_no_scores_of_an_earlier_one(tmp_path: Path, bundles: Path) -> None:
+    _evaluate(tmp_path, bundles, per_modality=8)
+    assert (tmp_path / "scores.json").exists()
+    leaking = Split((*PARTS.train, PARTS.test[0]), PARTS.validation, PARTS.test)
+    with pytest.raises(GateError, match="meta-gate leakage"):
+        _evaluate(tmp_path, bundles, parts=leaking)
+    assert not (tmp_path / "scores.json").exists()
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_scores_of_another_program_open_no_gate(tmp_path: Path, bundles: Path) -> None:
+    found = _evaluate(tmp_path, bundles, per_modality=8)
+    assert load_scores(tmp_path / "scores.json") == found.scores
+    with pytest.raises(ConfigError, match="another version of the program"):
+        steps.gate(replace(found.scores, code_version="0+0"), "unified", None, Rule(), tmp_path / "c.json")
+
+
 def test_a_prompt_beyond_the_models_length_is_refused_before_anybody_is_asked(tmp_path: Path, bundles: Path) -> None:
     engine = Knowing(context=280)
     with pytest.raises(GateError, match="meta-gate length"):
