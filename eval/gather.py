@@ -38,6 +38,11 @@ class Judgement:
     written: Mapping[str, Mapping[str, Prediction]]
     clinics: Mapping[str, Sequence[str]]
 
+    @property
+    def candidate(self) -> str:
+        """The adapter's name in the scores."""
+        return self.scores.system_of(self.certificate.digest, self.certificate.adapter)
+
 
 def gather(
     certificate: Certificate, scores: Scores, reports: Sequence[Report], clusters: Clusters, folder: Path
@@ -50,7 +55,8 @@ def gather(
         InputError: names what is not what the certificate was made of.
         NotFoundError: the adapter's or base's predictions are not there.
     """
-    system = scores.systems.get(certificate.adapter)
+    candidate = scores.system_of(certificate.digest, certificate.adapter)
+    system = scores.systems.get(candidate)
     if system is None or system.digest != certificate.digest:
         raise InputError("certificate", f"is of another version of {certificate.adapter} than the scores")
     if scores.cases_digest != certificate.cases_digest:
@@ -60,11 +66,11 @@ def gather(
     cases = _cases(scores, reports)
     incumbents = {verdict.incumbent for verdict in (*certificate.verdicts, certificate.overall)}
     written = {}
-    for name in (certificate.adapter, BASE, *sorted(incumbents - {certificate.adapter, BASE})):
+    for name in (candidate, BASE, *sorted(incumbents - {candidate, BASE})):
         path = folder / f"{name}.jsonl"
-        if path.is_file() or name in {certificate.adapter, BASE}:
+        if path.is_file() or name in {candidate, BASE}:
             written[name] = _predictions(path, name, scores, cases)
-    own = written[certificate.adapter]
+    own = written[candidate]
     clinics = {
         cluster: tuple(sorted(c for c, of in clusters.clinics.items() if of == cluster)) for cluster in clusters.names
     }

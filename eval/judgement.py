@@ -73,7 +73,7 @@ def fold(judgement: Judgement, track: Track) -> dict[str, Any]:
         cases.append(shown)
         stale += changed
     return {
-        "candidate": judgement.certificate.adapter,
+        "candidate": judgement.candidate,
         "base": BASE,
         "checks": [{"name": check.name, "hard": check.hard, "label": check.label} for check in CHECKS],
         "modalities": list(dict.fromkeys(cell.modality.value for cell in cells)),
@@ -87,7 +87,7 @@ def _shown(judgement: Judgement, case: Case, incumbent: str, usual: float) -> tu
     report = case.report
     told = (("Exam", report.exam), ("Indication", report.indication), ("Comparison", report.comparison))
     texts, stale = [], 0
-    for name in dict.fromkeys((judgement.certificate.adapter, incumbent, BASE)):
+    for name in dict.fromkeys((judgement.candidate, incumbent, BASE)):
         row = judgement.written.get(name, {}).get(report.id)
         if row is not None:
             text, changed = _text(judgement, case, name, row, usual)

@@ -82,7 +82,7 @@ def _cell(verdict: Verdict | None, certificate: Certificate, scores: Scores, rea
             el("span", el("b", signed(found.mean)), f" [{signed(found.low)}, {signed(found.high)}]", class_="line"),
             _bar(found.mean, found.low, found.high, margin, reach),
         ]
-    parts.append(_means(verdict, cell, certificate.adapter, scores))
+    parts.append(_means(verdict, cell, scores.system_of(certificate.digest, certificate.adapter), scores))
     patients = f", {found.groups} patients" if found and found.groups != found.cases else ""
     parts.append(el("span", f"{verdict.cases} cases{patients}", class_="line"))
     if verdict.need and verdict.need.more and verdict.outcome is Outcome.INSUFFICIENT:

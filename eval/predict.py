@@ -114,14 +114,15 @@ def predict(
     max_tokens: int,
     folder: Path,
     examples: Sequence[Sequence[Report]] | None = None,
+    name: str = "",
 ) -> Iterator[Predictions | None]:
     """Asks a model for every case that the same model did not answer before.
 
     Yields None for each case, so that the caller can show progress (none where all were answered
     before), and the predictions last. `examples` are the worked examples shown with each case: the system is
-    FEW_SHOT then.
+    FEW_SHOT then. `name` is the adapter's in this evaluation; its own where nothing is said.
     """
-    system = adapter.name if adapter else BASE if examples is None else FEW_SHOT
+    system = name or adapter.name if adapter else BASE if examples is None else FEW_SHOT
     shown = [()] * len(cases) if examples is None else examples
     prompts = [
         render_with_examples(case.report, some) if some else render(case.report)

@@ -108,6 +108,12 @@ class Scores:
         """The slices that have cases, sorted."""
         return tuple(sorted({case.cell for case in self.cases}))
 
+    def system_of(self, digest: str, name: str) -> str:
+        """What the adapter with these weights is called here; `name` where nobody has them, or it has none."""
+        if name in self.systems and self.systems[name].digest == digest:
+            return name
+        return next((known for known, system in self.systems.items() if digest and system.digest == digest), name)
+
     def within(self, cell: Cell | None) -> tuple[Judged, ...]:
         """The cases of a slice; cluster ANY is all clusters of its modality, None is everything."""
         return tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 TRAINED = "trained.json"
+_SHORT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def choose_adapters(bundles: Path, names: Sequence[str]) -> list[AdapterBundle]:
 
     Raises:
         NotFoundError: there is none of that name or at that path.
-        InputError: two of them have the same name.
+        InputError: one is named twice.
     """
     if not names:
         return load_trained(bundles)
@@ -161,9 +162,18 @@ def choose_adapters(bundles: Path, names: Sequence[str]) -> list[AdapterBundle]:
     for name in names:
         within = bundles / trained.get(name, name)
         chosen.append(open_bundle(within if within.is_dir() else Path(name)))
-        if [bundle.name for bundle in chosen].count(chosen[-1].name) > 1:
-            raise InputError("adapter", f"two are named {chosen[-1].name}; evaluate them into folders of their own")
+        if chosen[-1].digest in [bundle.digest for bundle in chosen[:-1]]:
+            raise InputError("adapter", f"{chosen[-1].name} ({chosen[-1].digest[:12]}) is named twice")
     return chosen
+
+
+def system_names(bundles: Sequence[AdapterBundle]) -> list[str]:
+    """What each bundle is called in an evaluation: its name, and where two have one name, "name@digest".
+
+    No bundle's name holds an "@", so that its own name is what stands before it.
+    """
+    names = [bundle.name for bundle in bundles]
+    return [b.name if names.count(b.name) == 1 else f"{b.name}@{b.digest[:_SHORT]}" for b in bundles]
 
 
 def evaluate(
@@ -209,11 +219,11 @@ def evaluate(
     if settings.few_shot:
         examples = choose_examples(cases, index, settings.few_shot, tokens, room)
         written.append(_ask(cases, writer, None, settings.max_tokens, out, track, examples))
-    for bundle in bundles:
+    for bundle, name in zip(bundles, system_names(bundles), strict=True):
         own = bundle.manifest["cluster"]
         asked = [case for case in cases if own is None or case.cell.cluster == own]
         if asked:
-            written.append(_ask(asked, writer, bundle, settings.max_tokens, out, track))
+            written.append(_ask(asked, writer, bundle, settings.max_tokens, out, track, name=name))
     written += baselines(cases, parts.train, index)
     scores = score(cases, written, clusters, PROMPT_VERSION, split=part, neural=neural)
     refuse(cases, written, scores, fitted, tokens=tokens, limit=room)
@@ -231,10 +241,11 @@ def _ask(
     out: Path,
     track: Track,
     examples: Sequence[Sequence[Report]] | None = None,
+    name: str = "",
 ) -> Predictions:
     """One system's predictions, with a bar where anything is left to ask."""
-    answers = predict(cases, writer, bundle, max_tokens, out / "predictions", examples)
-    name = bundle.name if bundle else BASE if examples is None else FEW_SHOT
+    name = name or (BASE if examples is None else FEW_SHOT)
+    answers = predict(cases, writer, bundle, max_tokens, out / "predictions", examples, name)
     first = next(answers)
     if first is not None:
         return first
@@ -255,7 +266,7 @@ def verdicts(
     `table`, and without a table the base model.
 
     Raises:
-        ConfigError: the table is of other clusters, or serves another version than was scored.
+        ConfigError: the table is of other clusters, or the scores of another version of the program.
         GateError: the candidate or an incumbent was not evaluated, or the scores are of training reports.
     """
     if scores.split == "train":
@@ -266,11 +277,10 @@ def verdicts(
     if table is not None and against is None:
         if table.clusters_digest != scores.clusters_digest:
             raise ConfigError("the route table and the scores are of other clusters; evaluate again")
-        incumbents = {cell: entry.adapter.name for cell, entry in table.entries.items()}
-        for cell, entry in table.entries.items():
-            known = scores.systems.get(entry.adapter.name)
-            if known is not None and known.digest != entry.adapter.digest:
-                raise ConfigError(f"{cell}: the scores are of another version of {entry.adapter.name}; evaluate again")
+        # By weights: a system of the same name may be another version. "name@version" names no system.
+        incumbents = {
+            cell: scores.system_of(entry.adapter.digest, str(entry.adapter)) for cell, entry in table.entries.items()
+        }
     default = against or BASE
     return [*judge(scores, candidate, incumbents, default, rule), judge_overall(scores, candidate, default, rule)]
 
@@ -293,6 +303,7 @@ def gate(
     *words, overall = verdicts(scores, candidate, table, rule, against)
     data = _fitted_on(bundles, scores.systems[candidate].digest) if bundles else ""
     certificate = certify(scores, candidate, words, overall, rule, data_digest=data)
+    certificate = replace(certificate, adapter=candidate.partition("@")[0])
     if key is not None:
         certificate = certificate.signed(key)
     write_atomic(out, certificate.encode())

@@ -246,7 +246,7 @@ def test_the_gate_refuses_scores_of_another_version_than_serves(
     site.promote(site.first, CT_LIST)
     scores = _scores(tmp_path / "scores.json", {"list": 0.1}, digest="e" * 64)
     words = ("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", *at)
-    _one_line(run(*words), "another version of unified")
+    _one_line(run(*words), "the incumbent unified@1 was not evaluated beside unified")
     assert not (tmp_path / "c.json").exists()
 
 
@@ -371,6 +371,10 @@ def test_a_waiver_opens_a_slice_and_shows_with_the_routes(
     for done in (run(*promote), run("adapters", "routes", *at[:2])):
         assert "CT/list was not passed by the gate: waived by Dr A. Alder until" in done.out
     assert set(site.registry.table().entries) == {CT_LIST}
+    (tmp_path / "f.txt").write_text(FINDINGS, "utf-8")
+    with site.serving() as address:
+        asked = run("generate", tmp_path / "f.txt", "--server", address, "--modality", "CT", "--clinic", "alder")
+    assert "not passed by the gate: waived by Dr A. Alder until" in asked.err
 
 
 @pytest.mark.parametrize("place", ["CT", "CT/telegraphic", "xx/list"])

@@ -13,7 +13,10 @@ import pytest
 from radimpress.clustering.clusters import Clusters
 from radimpress.clustering.features import NAMES, style
 from radimpress.eval.baselines import TRIVIAL
+from radimpress.eval.certificate import Certificate
 from radimpress.eval.gate import Rule
+from radimpress.eval.gather import gather
+from radimpress.eval.judgement import write_judgement
 from radimpress.eval.predict import BASE, FEW_SHOT
 from radimpress.eval.score import load_scores
 from radimpress.reports.errors import ConfigError, GateError, InputError, NotFoundError
@@ -26,6 +29,7 @@ from radimpress.server import steps
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.recipe import EvalRecipe, Recipe
+from radimpress.server.registry import Registry
 from radimpress.trainer.bundle import AdapterBundle
 from tests.server.conftest import FAKE_BASE, make_bundle
 
@@ -244,8 +248,51 @@ def test_adapters_are_chosen_by_name_by_path_or_all(bundles: Path) -> None:
     assert _names(steps.choose_adapters(bundles, [path.relative_to(bundles).as_posix()])) == ["cluster-list"]
 
 
-def test_an_adapter_that_is_not_there_and_two_of_one_name_are_refused(bundles: Path) -> None:
+def test_an_adapter_that_is_not_there_or_named_twice_is_refused(bundles: Path) -> None:
     with pytest.raises(NotFoundError, match="nobody"):
         steps.choose_adapters(bundles, ["nobody"])
-    with pytest.raises(InputError, match="two are named unified"):
+    with pytest.raises(InputError, match="is named twice"):
         steps.choose_adapters(bundles, ["unified", str(next((bundles / "unified").iterdir()))])
+
+
+def test_a_retrained_adapter_takes_the_place_of_its_predecessor_of_the_same_name(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
+    into, recipe, rule = tmp_path / "bundles", Recipe(eval=EvalRecipe(few_shot=0)), Rule(minimum=5)
+    more = {"cluster": None, "clusters": CLUSTERS.digest}
+    old, new = (make_bundle(tiny_folder, into, seed=seed, base=FAKE_BASE, manifest=more) for seed in (1, 2))
+    registry = Registry(f"sqlite:///{tmp_path / 'registry.db'}", into)
+    registry.adopt(CLUSTERS)
+    paths = [bundle.path.relative_to(into).as_posix() for bundle in (old, new)]
+
+    def judged(system: str, *paths: str) -> tuple[steps.Evaluation, Certificate]:
+        chosen = steps.choose_adapters(into, paths)
+        done = steps.evaluate(PARTS, CLUSTERS, chosen, EngineWriter(Knowing()), tmp_path / "eval", recipe, silent)
+        return done, steps.gate(done.scores, system, registry.table(), rule, tmp_path / "c.json")
+
+    _, certificate = judged("unified", paths[0])
+    first = registry.promote(registry.register(paths[0]), certificate.encode())
+    assert {str(entry.adapter) for entry in first.entries.values()} == {"unified@1"}
+
+    with pytest.raises(GateError, match="the incumbent unified@1 was not evaluated beside unified"):
+        judged("unified", paths[1])
+
+    names = [f"unified@{bundle.digest[:8]}" for bundle in (old, new)]
+    done, certificate = judged(names[1], *paths)
+    assert [(s.name, s.digest) for s in done.scores.systems.values() if s.digest] == [
+        (names[0], old.digest),
+        (names[1], new.digest),
+    ]
+    assert {f"{name}.jsonl" for name in names} <= {path.name for path in (tmp_path / "eval/predictions").iterdir()}
+    assert (certificate.adapter, certificate.digest) == ("unified", new.digest)
+    assert {(v.incumbent, v.incumbent_digest) for v in certificate.passed if v.cell in first.entries} == {
+        (names[0], old.digest)
+    }
+    shown = gather(certificate, done.scores, PARTS.test, CLUSTERS, tmp_path / "eval/predictions")
+    assert (shown.candidate, set(shown.written)) == (names[1], {BASE, *names})
+    write_judgement(tmp_path / "page.html", shown, silent)
+    assert f'"candidate":"{names[1]}"' in (tmp_path / "page.html").read_text("utf-8")
+    second = registry.promote(registry.register(paths[1]), certificate.encode())
+    assert second.entries.keys() == first.entries.keys()
+    assert {str(entry.adapter) for entry in second.entries.values()} == {"unified@2"}
+    registry.close()
