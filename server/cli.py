@@ -253,6 +253,8 @@ def generate(
     OUT.print(answer.text, markup=False)
     who = answer.provenance
     ERR.print(f"{who.adapter}@{who.version} {who.digest or who.base_model}, route table {who.route_table}")
+    if who.waiver:
+        ERR.print(f"not passed by the gate: {who.waiver}", markup=False)
     for finding in answer.check_findings:
         ERR.print(f"[yellow]{finding.check}: {finding.message}[/yellow]")
 

@@ -57,6 +57,7 @@ def provenance(route: Route, engine: Engine) -> impression_pb2.Provenance:
         reason=_REASONS[route.reason],
         route_table=route.table,
         prompt_version=PROMPT_VERSION,
+        waiver=route.waiver,
     )
 
 
@@ -89,6 +90,7 @@ def table_message(table: RouteTable) -> adapter_pb2.RouteTable:
                 version=entry.adapter.version,
                 digest=entry.adapter.digest,
                 certificate_digest=entry.certificate_digest,
+                waiver=entry.waiver,
             )
             for cell, entry in sorted(table.entries.items())
         ],

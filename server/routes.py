@@ -89,12 +89,14 @@ class Route:
         cell: the slice.
         reason: why.
         table: the number of the table that said so.
+        waiver: in words, where a person opened the slice; empty where the gate passed it.
     """
 
     adapter: AdapterVersion | None
     cell: Cell
     reason: Reason
     table: int
+    waiver: str = ""
 
 
 def route(report: Report, table: RouteTable) -> Route:
@@ -107,4 +109,4 @@ def route(report: Report, table: RouteTable) -> Route:
     if entry is None:
         return Route(None, cell, Reason.NOT_JUDGED, table.number)
     reason = Reason.CELL if cluster else Reason.CLINIC_UNKNOWN
-    return Route(entry.adapter, cell, reason, table.number)
+    return Route(entry.adapter, cell, reason, table.number, entry.waiver)

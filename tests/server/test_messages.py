@@ -7,8 +7,17 @@ import pytest
 from radimpress.clustering.cell import Cell
 from radimpress.reports.errors import ModalityError
 from radimpress.reports.report import Modality
-from radimpress.server.messages import FINISH, adapter_message, cell_message, cell_of, report_of
-from radimpress.server.routes import AdapterVersion
+from radimpress.server.engines.fake import FakeEngine
+from radimpress.server.messages import (
+    FINISH,
+    adapter_message,
+    cell_message,
+    cell_of,
+    provenance,
+    report_of,
+    table_message,
+)
+from radimpress.server.routes import AdapterVersion, Entry, RouteTable, route
 from radimpress.v1 import impression_pb2
 
 
@@ -46,3 +55,18 @@ def test_a_time_keeps_its_zone_and_fraction() -> None:
 
 def test_both_ways_to_end_have_a_name_of_their_own() -> None:
     assert len(set(FINISH.values()) - {impression_pb2.FINISH_REASON_UNSPECIFIED}) == len(FINISH) == 2
+
+
+def test_a_waiver_goes_with_its_slice_and_its_answers_alone() -> None:
+    created = datetime(2026, 3, 4, tzinfo=UTC)
+    adapter = AdapterVersion("a", 1, "d" * 64, "b", "e" * 64, 2, "a/d", "f" * 64, created)
+    waived, passed = Cell(Modality.CT, "list"), Cell(Modality.MR, "list")
+    entries = {waived: Entry(adapter, "1", "waived by Dr A"), passed: Entry(adapter, "1")}
+    table = RouteTable(2, entries, {"alder": "list"}, "c" * 64, "promote a@1", created)
+    assert {cell_of(row.cell): row.waiver for row in table_message(table).entries} == {
+        waived: "waived by Dr A",
+        passed: "",
+    }
+    for modality, said in ((Modality.CT, "waived by Dr A"), (Modality.MR, ""), (Modality.US, "")):
+        report = report_of("r", impression_pb2.ReportInput(findings="f", modality=modality.value, clinic="alder"))
+        assert provenance(route(report, table), FakeEngine("0" * 64)).waiver == said

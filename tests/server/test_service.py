@@ -10,11 +10,15 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from radimpress.clustering.cell import Cell
+from radimpress.eval.certificate import decode_certificate
+from radimpress.eval.gate import Outcome
+from radimpress.eval.waiver import make_waiver
 from radimpress.reports.report import Modality
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fake import FakeEngine
@@ -370,6 +374,23 @@ def test_registering_and_promoting_over_the_wire_changes_who_answers(site: Site,
         [site.first.digest],
     )
     assert peer.generate(modality="CT", clinic="alder").provenance.digest == site.first.digest
+
+
+def test_a_waiver_shows_wherever_its_adapter_does(site: Site, peer: Peer) -> None:
+    site.promote(site.second, CT_LIST)
+    adapter = site.registry.register(site.path(site.first))
+    judged = decode_certificate(certificate(adapter, MR_LIST, outcome=Outcome.INSUFFICIENT))
+    key = Ed25519PrivateKey.generate()
+    waiver = make_waiver(MR_LIST, "Dr A. Alder", "rare, and read twice", judged.judgement, key, days=30)
+    made = peer.promote("unified", judged.waived(waiver).encode())
+    assert [entry.waiver for entry in made.entries] == ["", str(waiver)]
+    one = peer.adapters.GetRouteTable(adapter_pb2.GetRouteTableRequest(), timeout=60).route_table
+    every = peer.adapters.ListRouteTables(adapter_pb2.ListRouteTablesRequest(), timeout=60).route_tables
+    assert one == every[0] == made
+    assert peer.generate(modality="MR", clinic="alder").provenance.waiver == str(waiver)
+    assert peer.stream(modality="MR", clinic="alder")[0].started.waiver == str(waiver)
+    assert peer.generate(modality="CT", clinic="alder").provenance.waiver == ""
+    assert peer.generate(modality="MR", clinic="elm").provenance.waiver == ""
 
 
 def test_registered_adapters_can_be_asked_for(site: Site, peer: Peer) -> None:

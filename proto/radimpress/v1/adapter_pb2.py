@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from radimpress.v1 import impression_pb2 as radimpress_dot_v1_dot_impression__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bradimpress/v1/adapter.proto\x12\rradimpress.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eradimpress/v1/impression.proto\"\xae\x01\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12\x0c\n\x04rank\x18\x06 \x01(\x05\x12\x0c\n\x04path\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x01\n\nRouteTable\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12*\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x19.radimpress.v1.RouteEntry\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"}\n\nRouteEntry\x12!\n\x04\x63\x65ll\x18\x01 \x01(\x0b\x32\x13.radimpress.v1.Cell\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x1a\n\x12\x63\x65rtificate_digest\x18\x05 \x01(\t\"&\n\x16RegisterAdapterRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"B\n\x17RegisterAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.radimpress.v1.Adapter\"2\n\x11GetAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"=\n\x12GetAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.radimpress.v1.Adapter\"<\n\x13ListAdaptersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListAdaptersResponse\x12(\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x16.radimpress.v1.Adapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"i\n\x15PromoteAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x12\x1c\n\x14\x65xpected_route_table\x18\x04 \x01(\x03\"H\n\x16PromoteAdapterResponse\x12.\n\x0broute_table\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.RouteTable\"I\n\x19RollbackRouteTableRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x1c\n\x14\x65xpected_route_table\x18\x02 \x01(\x03\"L\n\x1aRollbackRouteTableResponse\x12.\n\x0broute_table\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.RouteTable\"&\n\x14GetRouteTableRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\"G\n\x15GetRouteTableResponse\x12.\n\x0broute_table\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.RouteTable\"?\n\x16ListRouteTablesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"c\n\x17ListRouteTablesResponse\x12/\n\x0croute_tables\x18\x01 \x03(\x0b\x32\x19.radimpress.v1.RouteTable\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa6\x05\n\x0e\x41\x64\x61pterService\x12`\n\x0fRegisterAdapter\x12%.radimpress.v1.RegisterAdapterRequest\x1a&.radimpress.v1.RegisterAdapterResponse\x12Q\n\nGetAdapter\x12 .radimpress.v1.GetAdapterRequest\x1a!.radimpress.v1.GetAdapterResponse\x12W\n\x0cListAdapters\x12\".radimpress.v1.ListAdaptersRequest\x1a#.radimpress.v1.ListAdaptersResponse\x12]\n\x0ePromoteAdapter\x12$.radimpress.v1.PromoteAdapterRequest\x1a%.radimpress.v1.PromoteAdapterResponse\x12i\n\x12RollbackRouteTable\x12(.radimpress.v1.RollbackRouteTableRequest\x1a).radimpress.v1.RollbackRouteTableResponse\x12Z\n\rGetRouteTable\x12#.radimpress.v1.GetRouteTableRequest\x1a$.radimpress.v1.GetRouteTableResponse\x12`\n\x0fListRouteTables\x12%.radimpress.v1.ListRouteTablesRequest\x1a&.radimpress.v1.ListRouteTablesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bradimpress/v1/adapter.proto\x12\rradimpress.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eradimpress/v1/impression.proto\"\xae\x01\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12\x0c\n\x04rank\x18\x06 \x01(\x05\x12\x0c\n\x04path\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x88\x01\n\nRouteTable\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12*\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x19.radimpress.v1.RouteEntry\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x01\n\nRouteEntry\x12!\n\x04\x63\x65ll\x18\x01 \x01(\x0b\x32\x13.radimpress.v1.Cell\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x1a\n\x12\x63\x65rtificate_digest\x18\x05 \x01(\t\x12\x0e\n\x06waiver\x18\x06 \x01(\t\"&\n\x16RegisterAdapterRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"B\n\x17RegisterAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.radimpress.v1.Adapter\"2\n\x11GetAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"=\n\x12GetAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.radimpress.v1.Adapter\"<\n\x13ListAdaptersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x14ListAdaptersResponse\x12(\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x16.radimpress.v1.Adapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"i\n\x15PromoteAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x13\n\x0b\x63\x65rtificate\x18\x03 \x01(\x0c\x12\x1c\n\x14\x65xpected_route_table\x18\x04 \x01(\x03\"H\n\x16PromoteAdapterResponse\x12.\n\x0broute_table\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.RouteTable\"I\n\x19RollbackRouteTableRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x1c\n\x14\x65xpected_route_table\x18\x02 \x01(\x03\"L\n\x1aRollbackRouteTableResponse\x12.\n\x0broute_table\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.RouteTable\"&\n\x14GetRouteTableRequest\x12\x0e\n\x06number\x18\x01 \x01(\x03\"G\n\x15GetRouteTableResponse\x12.\n\x0broute_table\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.RouteTable\"?\n\x16ListRouteTablesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"c\n\x17ListRouteTablesResponse\x12/\n\x0croute_tables\x18\x01 \x03(\x0b\x32\x19.radimpress.v1.RouteTable\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa6\x05\n\x0e\x41\x64\x61pterService\x12`\n\x0fRegisterAdapter\x12%.radimpress.v1.RegisterAdapterRequest\x1a&.radimpress.v1.RegisterAdapterResponse\x12Q\n\nGetAdapter\x12 .radimpress.v1.GetAdapterRequest\x1a!.radimpress.v1.GetAdapterResponse\x12W\n\x0cListAdapters\x12\".radimpress.v1.ListAdaptersRequest\x1a#.radimpress.v1.ListAdaptersResponse\x12]\n\x0ePromoteAdapter\x12$.radimpress.v1.PromoteAdapterRequest\x1a%.radimpress.v1.PromoteAdapterResponse\x12i\n\x12RollbackRouteTable\x12(.radimpress.v1.RollbackRouteTableRequest\x1a).radimpress.v1.RollbackRouteTableResponse\x12Z\n\rGetRouteTable\x12#.radimpress.v1.GetRouteTableRequest\x1a$.radimpress.v1.GetRouteTableResponse\x12`\n\x0fListRouteTables\x12%.radimpress.v1.ListRouteTablesRequest\x1a&.radimpress.v1.ListRouteTablesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,36 +37,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADAPTER']._serialized_end=286
   _globals['_ROUTETABLE']._serialized_start=289
   _globals['_ROUTETABLE']._serialized_end=425
-  _globals['_ROUTEENTRY']._serialized_start=427
-  _globals['_ROUTEENTRY']._serialized_end=552
-  _globals['_REGISTERADAPTERREQUEST']._serialized_start=554
-  _globals['_REGISTERADAPTERREQUEST']._serialized_end=592
-  _globals['_REGISTERADAPTERRESPONSE']._serialized_start=594
-  _globals['_REGISTERADAPTERRESPONSE']._serialized_end=660
-  _globals['_GETADAPTERREQUEST']._serialized_start=662
-  _globals['_GETADAPTERREQUEST']._serialized_end=712
-  _globals['_GETADAPTERRESPONSE']._serialized_start=714
-  _globals['_GETADAPTERRESPONSE']._serialized_end=775
-  _globals['_LISTADAPTERSREQUEST']._serialized_start=777
-  _globals['_LISTADAPTERSREQUEST']._serialized_end=837
-  _globals['_LISTADAPTERSRESPONSE']._serialized_start=839
-  _globals['_LISTADAPTERSRESPONSE']._serialized_end=928
-  _globals['_PROMOTEADAPTERREQUEST']._serialized_start=930
-  _globals['_PROMOTEADAPTERREQUEST']._serialized_end=1035
-  _globals['_PROMOTEADAPTERRESPONSE']._serialized_start=1037
-  _globals['_PROMOTEADAPTERRESPONSE']._serialized_end=1109
-  _globals['_ROLLBACKROUTETABLEREQUEST']._serialized_start=1111
-  _globals['_ROLLBACKROUTETABLEREQUEST']._serialized_end=1184
-  _globals['_ROLLBACKROUTETABLERESPONSE']._serialized_start=1186
-  _globals['_ROLLBACKROUTETABLERESPONSE']._serialized_end=1262
-  _globals['_GETROUTETABLEREQUEST']._serialized_start=1264
-  _globals['_GETROUTETABLEREQUEST']._serialized_end=1302
-  _globals['_GETROUTETABLERESPONSE']._serialized_start=1304
-  _globals['_GETROUTETABLERESPONSE']._serialized_end=1375
-  _globals['_LISTROUTETABLESREQUEST']._serialized_start=1377
-  _globals['_LISTROUTETABLESREQUEST']._serialized_end=1440
-  _globals['_LISTROUTETABLESRESPONSE']._serialized_start=1442
-  _globals['_LISTROUTETABLESRESPONSE']._serialized_end=1541
-  _globals['_ADAPTERSERVICE']._serialized_start=1544
-  _globals['_ADAPTERSERVICE']._serialized_end=2222
+  _globals['_ROUTEENTRY']._serialized_start=428
+  _globals['_ROUTEENTRY']._serialized_end=569
+  _globals['_REGISTERADAPTERREQUEST']._serialized_start=571
+  _globals['_REGISTERADAPTERREQUEST']._serialized_end=609
+  _globals['_REGISTERADAPTERRESPONSE']._serialized_start=611
+  _globals['_REGISTERADAPTERRESPONSE']._serialized_end=677
+  _globals['_GETADAPTERREQUEST']._serialized_start=679
+  _globals['_GETADAPTERREQUEST']._serialized_end=729
+  _globals['_GETADAPTERRESPONSE']._serialized_start=731
+  _globals['_GETADAPTERRESPONSE']._serialized_end=792
+  _globals['_LISTADAPTERSREQUEST']._serialized_start=794
+  _globals['_LISTADAPTERSREQUEST']._serialized_end=854
+  _globals['_LISTADAPTERSRESPONSE']._serialized_start=856
+  _globals['_LISTADAPTERSRESPONSE']._serialized_end=945
+  _globals['_PROMOTEADAPTERREQUEST']._serialized_start=947
+  _globals['_PROMOTEADAPTERREQUEST']._serialized_end=1052
+  _globals['_PROMOTEADAPTERRESPONSE']._serialized_start=1054
+  _globals['_PROMOTEADAPTERRESPONSE']._serialized_end=1126
+  _globals['_ROLLBACKROUTETABLEREQUEST']._serialized_start=1128
+  _globals['_ROLLBACKROUTETABLEREQUEST']._serialized_end=1201
+  _globals['_ROLLBACKROUTETABLERESPONSE']._serialized_start=1203
+  _globals['_ROLLBACKROUTETABLERESPONSE']._serialized_end=1279
+  _globals['_GETROUTETABLEREQUEST']._serialized_start=1281
+  _globals['_GETROUTETABLEREQUEST']._serialized_end=1319
+  _globals['_GETROUTETABLERESPONSE']._serialized_start=1321
+  _globals['_GETROUTETABLERESPONSE']._serialized_end=1392
+  _globals['_LISTROUTETABLESREQUEST']._serialized_start=1394
+  _globals['_LISTROUTETABLESREQUEST']._serialized_end=1457
+  _globals['_LISTROUTETABLESRESPONSE']._serialized_start=1459
+  _globals['_LISTROUTETABLESRESPONSE']._serialized_end=1558
+  _globals['_ADAPTERSERVICE']._serialized_start=1561
+  _globals['_ADAPTERSERVICE']._serialized_end=2239
 # @@protoc_insertion_point(module_scope)

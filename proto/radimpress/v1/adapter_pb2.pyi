@@ -121,6 +121,7 @@ class RouteEntry(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     CERTIFICATE_DIGEST_FIELD_NUMBER: _builtins.int
+    WAIVER_FIELD_NUMBER: _builtins.int
     adapter: _builtins.str
     """The adapter's name."""
     version: _builtins.int
@@ -129,6 +130,8 @@ class RouteEntry(_message.Message):
     """SHA-256, in hex, of the adapter's weights file."""
     certificate_digest: _builtins.str
     """SHA-256, in hex, of the certificate that allowed it."""
+    waiver: _builtins.str
+    """Who waived what, why, and until when; empty where the gate passed the slice."""
     @_builtins.property
     def cell(self) -> _impression_pb2.Cell:
         """The slice."""
@@ -141,10 +144,11 @@ class RouteEntry(_message.Message):
         version: _builtins.int = ...,
         digest: _builtins.str = ...,
         certificate_digest: _builtins.str = ...,
+        waiver: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "cell", b"cell", "certificate_digest", b"certificate_digest", "digest", b"digest", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "cell", b"cell", "certificate_digest", b"certificate_digest", "digest", b"digest", "version", b"version", "waiver", b"waiver"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

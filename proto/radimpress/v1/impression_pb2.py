@@ -24,19 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eradimpress/v1/impression.proto\x12\rradimpress.v1\"[\n\x19GenerateImpressionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\"K\n\x1aGenerateImpressionResponse\x12-\n\nimpression\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.Impression\"Y\n\x17StreamImpressionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\"\x92\x01\n\x18StreamImpressionResponse\x12,\n\x07started\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.ProvenanceH\x00\x12\x0f\n\x05piece\x18\x02 \x01(\tH\x00\x12.\n\tcompleted\x18\x03 \x01(\x0b\x32\x19.radimpress.v1.ImpressionH\x00\x42\x07\n\x05\x65vent\"w\n\x0bReportInput\x12\x10\n\x08\x66indings\x18\x01 \x01(\t\x12\x10\n\x08modality\x18\x02 \x01(\t\x12\x0e\n\x06\x63linic\x18\x03 \x01(\t\x12\x0c\n\x04\x65xam\x18\x04 \x01(\t\x12\x12\n\nindication\x18\x05 \x01(\t\x12\x12\n\ncomparison\x18\x06 \x01(\t\"\x90\x02\n\nImpression\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12-\n\nprovenance\x18\x03 \x01(\x0b\x32\x19.radimpress.v1.Provenance\x12\x32\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1b.radimpress.v1.FinishReason\x12\x33\n\x0e\x63heck_findings\x18\x05 \x03(\x0b\x32\x1b.radimpress.v1.CheckFinding\x12\x15\n\rprompt_tokens\x18\x06 \x01(\x05\x12\x19\n\x11impression_tokens\x18\x07 \x01(\x05\x12\x16\n\x0elatency_micros\x18\x08 \x01(\x03\".\n\x0c\x43heckFinding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xe3\x01\n\nProvenance\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12!\n\x04\x63\x65ll\x18\x06 \x01(\x0b\x32\x13.radimpress.v1.Cell\x12*\n\x06reason\x18\x07 \x01(\x0e\x32\x1a.radimpress.v1.RouteReason\x12\x13\n\x0broute_table\x18\x08 \x01(\x03\x12\x16\n\x0eprompt_version\x18\t \x01(\t\"B\n\x04\x43\x65ll\x12)\n\x08modality\x18\x01 \x01(\x0e\x32\x17.radimpress.v1.Modality\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t*\xd1\x01\n\x08Modality\x12\x18\n\x14MODALITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODALITY_MR\x10\x01\x12\x0f\n\x0bMODALITY_CT\x10\x02\x12\x0f\n\x0bMODALITY_CR\x10\x03\x12\x0f\n\x0bMODALITY_XR\x10\x04\x12\x0f\n\x0bMODALITY_US\x10\x05\x12\x0f\n\x0bMODALITY_NM\x10\x06\x12\x0f\n\x0bMODALITY_MG\x10\x07\x12\x0f\n\x0bMODALITY_PT\x10\x08\x12\x0f\n\x0bMODALITY_RF\x10\t\x12\x12\n\x0eMODALITY_OTHER\x10\n*\xa7\x01\n\x0bRouteReason\x12\x1c\n\x18ROUTE_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUTE_REASON_CELL\x10\x01\x12\x1f\n\x1bROUTE_REASON_CLINIC_UNKNOWN\x10\x02\x12%\n!ROUTE_REASON_MODALITY_UNSPECIFIED\x10\x03\x12\x1b\n\x17ROUTE_REASON_NOT_JUDGED\x10\x04*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xe5\x01\n\x11ImpressionService\x12i\n\x12GenerateImpression\x12(.radimpress.v1.GenerateImpressionRequest\x1a).radimpress.v1.GenerateImpressionResponse\x12\x65\n\x10StreamImpression\x12&.radimpress.v1.StreamImpressionRequest\x1a\'.radimpress.v1.StreamImpressionResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eradimpress/v1/impression.proto\x12\rradimpress.v1\"[\n\x19GenerateImpressionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\"K\n\x1aGenerateImpressionResponse\x12-\n\nimpression\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.Impression\"Y\n\x17StreamImpressionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\"\x92\x01\n\x18StreamImpressionResponse\x12,\n\x07started\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.ProvenanceH\x00\x12\x0f\n\x05piece\x18\x02 \x01(\tH\x00\x12.\n\tcompleted\x18\x03 \x01(\x0b\x32\x19.radimpress.v1.ImpressionH\x00\x42\x07\n\x05\x65vent\"w\n\x0bReportInput\x12\x10\n\x08\x66indings\x18\x01 \x01(\t\x12\x10\n\x08modality\x18\x02 \x01(\t\x12\x0e\n\x06\x63linic\x18\x03 \x01(\t\x12\x0c\n\x04\x65xam\x18\x04 \x01(\t\x12\x12\n\nindication\x18\x05 \x01(\t\x12\x12\n\ncomparison\x18\x06 \x01(\t\"\x90\x02\n\nImpression\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12-\n\nprovenance\x18\x03 \x01(\x0b\x32\x19.radimpress.v1.Provenance\x12\x32\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1b.radimpress.v1.FinishReason\x12\x33\n\x0e\x63heck_findings\x18\x05 \x03(\x0b\x32\x1b.radimpress.v1.CheckFinding\x12\x15\n\rprompt_tokens\x18\x06 \x01(\x05\x12\x19\n\x11impression_tokens\x18\x07 \x01(\x05\x12\x16\n\x0elatency_micros\x18\x08 \x01(\x03\".\n\x0c\x43heckFinding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xf3\x01\n\nProvenance\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12!\n\x04\x63\x65ll\x18\x06 \x01(\x0b\x32\x13.radimpress.v1.Cell\x12*\n\x06reason\x18\x07 \x01(\x0e\x32\x1a.radimpress.v1.RouteReason\x12\x13\n\x0broute_table\x18\x08 \x01(\x03\x12\x16\n\x0eprompt_version\x18\t \x01(\t\x12\x0e\n\x06waiver\x18\n \x01(\t\"B\n\x04\x43\x65ll\x12)\n\x08modality\x18\x01 \x01(\x0e\x32\x17.radimpress.v1.Modality\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t*\xd1\x01\n\x08Modality\x12\x18\n\x14MODALITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODALITY_MR\x10\x01\x12\x0f\n\x0bMODALITY_CT\x10\x02\x12\x0f\n\x0bMODALITY_CR\x10\x03\x12\x0f\n\x0bMODALITY_XR\x10\x04\x12\x0f\n\x0bMODALITY_US\x10\x05\x12\x0f\n\x0bMODALITY_NM\x10\x06\x12\x0f\n\x0bMODALITY_MG\x10\x07\x12\x0f\n\x0bMODALITY_PT\x10\x08\x12\x0f\n\x0bMODALITY_RF\x10\t\x12\x12\n\x0eMODALITY_OTHER\x10\n*\xa7\x01\n\x0bRouteReason\x12\x1c\n\x18ROUTE_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUTE_REASON_CELL\x10\x01\x12\x1f\n\x1bROUTE_REASON_CLINIC_UNKNOWN\x10\x02\x12%\n!ROUTE_REASON_MODALITY_UNSPECIFIED\x10\x03\x12\x1b\n\x17ROUTE_REASON_NOT_JUDGED\x10\x04*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xe5\x01\n\x11ImpressionService\x12i\n\x12GenerateImpression\x12(.radimpress.v1.GenerateImpressionRequest\x1a).radimpress.v1.GenerateImpressionResponse\x12\x65\n\x10StreamImpression\x12&.radimpress.v1.StreamImpressionRequest\x1a\'.radimpress.v1.StreamImpressionResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'radimpress.v1.impression_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODALITY']._serialized_start=1202
-  _globals['_MODALITY']._serialized_end=1411
-  _globals['_ROUTEREASON']._serialized_start=1414
-  _globals['_ROUTEREASON']._serialized_end=1581
-  _globals['_FINISHREASON']._serialized_start=1583
-  _globals['_FINISHREASON']._serialized_end=1678
+  _globals['_MODALITY']._serialized_start=1218
+  _globals['_MODALITY']._serialized_end=1427
+  _globals['_ROUTEREASON']._serialized_start=1430
+  _globals['_ROUTEREASON']._serialized_end=1597
+  _globals['_FINISHREASON']._serialized_start=1599
+  _globals['_FINISHREASON']._serialized_end=1694
   _globals['_GENERATEIMPRESSIONREQUEST']._serialized_start=49
   _globals['_GENERATEIMPRESSIONREQUEST']._serialized_end=140
   _globals['_GENERATEIMPRESSIONRESPONSE']._serialized_start=142
@@ -52,9 +52,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKFINDING']._serialized_start=855
   _globals['_CHECKFINDING']._serialized_end=901
   _globals['_PROVENANCE']._serialized_start=904
-  _globals['_PROVENANCE']._serialized_end=1131
-  _globals['_CELL']._serialized_start=1133
-  _globals['_CELL']._serialized_end=1199
-  _globals['_IMPRESSIONSERVICE']._serialized_start=1681
-  _globals['_IMPRESSIONSERVICE']._serialized_end=1910
+  _globals['_PROVENANCE']._serialized_end=1147
+  _globals['_CELL']._serialized_start=1149
+  _globals['_CELL']._serialized_end=1215
+  _globals['_IMPRESSIONSERVICE']._serialized_start=1697
+  _globals['_IMPRESSIONSERVICE']._serialized_end=1926
 # @@protoc_insertion_point(module_scope)

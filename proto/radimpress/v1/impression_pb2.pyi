@@ -390,6 +390,7 @@ class Provenance(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     ROUTE_TABLE_FIELD_NUMBER: _builtins.int
     PROMPT_VERSION_FIELD_NUMBER: _builtins.int
+    WAIVER_FIELD_NUMBER: _builtins.int
     adapter: _builtins.str
     """The adapter's name; "base" when the base model alone wrote it."""
     version: _builtins.int
@@ -406,6 +407,10 @@ class Provenance(_message.Message):
     """The number of the route table that said so."""
     prompt_version: _builtins.str
     """The version of the prompt text."""
+    waiver: _builtins.str
+    """The waiver under which this adapter serves this slice: who gave it, why, and until when; empty
+    where the gate passed the slice, and for the base model.
+    """
     @_builtins.property
     def cell(self) -> Global___Cell:
         """The slice that the request fell into."""
@@ -422,10 +427,11 @@ class Provenance(_message.Message):
         reason: Global___RouteReason.ValueType = ...,
         route_table: _builtins.int = ...,
         prompt_version: _builtins.str = ...,
+        waiver: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "base_digest", b"base_digest", "base_model", b"base_model", "cell", b"cell", "digest", b"digest", "prompt_version", b"prompt_version", "reason", b"reason", "route_table", b"route_table", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "base_digest", b"base_digest", "base_model", b"base_model", "cell", b"cell", "digest", b"digest", "prompt_version", b"prompt_version", "reason", b"reason", "route_table", b"route_table", "version", b"version", "waiver", b"waiver"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
