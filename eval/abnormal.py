@@ -13,8 +13,8 @@ RULE = (
     "or says normal ('normal', 'unremarkable', 'clear', 'intact'), and none speaks of change, doubt or an exception; "
     "every other report is abnormal"
 )
-_MARK = re.compile(r"^\s*(?:\d+\s*[.)]|[-*•])\s*", re.MULTILINE)
-_STATEMENT = re.compile(r"(?<!\d)[.;!?]+(?:\s|$)|\n+|(?<=\d)\.(?:\s|$)|(?<!ally),\s+(?=no\b|without\b)", re.IGNORECASE)
+_MARK = re.compile(r"^[ \t]*(?:\d+[ \t]{0,3}[.)]|[-*•])[ \t]*", re.MULTILINE)
+_STATEMENT = re.compile(r"(?<!\d)[.;!?](?:\s|$)|\n+|(?<=\d)\.(?:\s|$)|(?<!ally),\s+(?=no\b|without\b)", re.IGNORECASE)
 _NORMAL = re.compile(
     r"\b(?:no|without|negative|none|normal|unremarkable|clear|intact|within normal limits|absence of|free of)\b",
     re.IGNORECASE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator
@@ -79,6 +80,8 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
                     yield impression_pb2.StreamImpressionResponse(piece=certain)
         if not text:
             raise EngineError("the model wrote nothing")
+        # In a thread, so that a long report holds up no other request.
+        noticed = await asyncio.to_thread(annotate, report, text, piece.finish)
         yield impression_pb2.StreamImpressionResponse(
             completed=impression_pb2.Impression(
                 request_id=request_id,
@@ -87,7 +90,7 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
                 finish_reason=FINISH[piece.finish],
                 check_findings=[
                     impression_pb2.CheckFinding(check=check, message=notice.message)
-                    for check, notice in annotate(report, text, piece.finish).items()
+                    for check, notice in noticed.items()
                 ],
                 prompt_tokens=piece.prompt_tokens,
                 impression_tokens=piece.tokens,

@@ -1,13 +1,13 @@
 """What a text says of each of its words: that it is there, that it is not, or that it may be.
 
 Cues (cues.py) reach forward over a list, or backward over a subject, until a word that ends their
-reach, or a comma behind which a clause of its own begins. Sources: NegEx (Chapman et al. 2001),
-ConText (Harkema et al. 2009). Does not cover a negation that another sentence makes, or irony.
+reach, or a comma behind which a clause of its own begins, and over 60 words at most. Sources: NegEx
+(Chapman et al. 2001), ConText (Harkema et al. 2009). Does not cover a negation that another sentence makes, or irony.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
 from enum import IntEnum
 
 from radimpress.eval.checks.cues import SEEN, Cue, cue_words, cues
@@ -23,6 +23,8 @@ class Said(IntEnum):
     UNCERTAIN = 2
 
 
+# No sentence needs more, and a page without a full stop takes no longer.
+_FAR = 60
 _VERBS = listed(
     "is are was were has have appears appear shows show remains remain demonstrates demonstrate extends lies "
     "measures measure persists persist"
@@ -49,12 +51,6 @@ def said(text: Text) -> list[Said]:
         if not firsts.isdisjoint(words):
             states[part.first : part.last] = _sentence(words)
     return states
-
-
-def of(text: Text, first: int, last: int, states: Sequence[Said]) -> Said:
-    """What is said of the phrase at words `first` up to `last`: of its last word, its head."""
-    del text, first
-    return states[last - 1]
 
 
 def _sentence(words: list[str]) -> list[Said]:
@@ -94,8 +90,8 @@ def _sentence(words: list[str]) -> list[Said]:
                 states[place] = state
         elif cue is Cue.ASSERTS:
             stop = _reach(words, hit.last, ends)
-            later = [other.first for other in hits[at + 1 :] if other.value is not Cue.ASSERTS]
-            for place in range(hit.first, min([stop, *later])):
+            later = next((other.first for other in hits[at + 1 : at + _FAR] if other.value is not Cue.ASSERTS), stop)
+            for place in range(hit.first, min(stop, later)):
                 states[place] = Said.PRESENT
         elif cue in {Cue.ABSENT_BACK, Cue.UNCERTAIN_BACK}:
             if cue is Cue.ABSENT_BACK and _of_before(words, hit.last):
@@ -131,7 +127,8 @@ def _of_before(words: list[str], at: int) -> bool:
 
 def _reach(words: list[str], first: int, ends: list[int]) -> int:
     """Where the reach of a cue that ends before word `first` ends."""
-    stop = next((end for end in ends if end >= first), len(words))
+    at = bisect_left(ends, first)
+    stop = min(first + _FAR, ends[at] if at < len(ends) else len(words), len(words))
     for at in range(first, stop):
         word = words[at]
         if word == ":":
@@ -161,13 +158,14 @@ def _backward(
     words: list[str], states: list[Said], last: int, state: Said, ends: list[int], *, keep: bool = False
 ) -> None:
     """Sets the subject that ends before word `last`; `keep` leaves what is denied as it is."""
-    first = max((end for end in ends if end < last), default=0)
-    commas = [at for at in range(first, last) if words[at] == ","]
-    for comma in reversed(commas):
-        if not _AND & set(words[comma + 1 : last]):
-            first = comma + 1
-            break
-        if len(commas) == 1 and words[comma + 1] not in _AND:
+    at = bisect_left(ends, last)
+    first = max(last - _FAR, ends[at - 1] if at else 0, 0)
+    comma = next((place for place in range(last - 1, first - 1, -1) if words[place] == ","), None)
+    # A list reaches over its commas: "a, b, and c".
+    if comma is not None:
+        listing = not _AND.isdisjoint(words[comma + 1 : last])
+        alone = words[comma + 1] not in _AND and "," not in words[first:comma]
+        if not listing or alone:
             first = comma + 1
     for place in range(first, last):
         if not (keep and states[place] is Said.ABSENT):

@@ -1,11 +1,12 @@
 """An impression that is empty, loops, is no text, or ends in the middle.
 
     ""   "No fracture. No fracture. No fracture. No fracture."   "No acute cardiop"   "There is a"    noticed
+    "No fracture. . . . . . ."                                                                         noticed
     "Left knee normal. Right knee normal."   "No acute disease"                                        silent
 
 Hard: one is too many. A loop is a run of words that comes three times at once, or twice where it has
-eight words, or four words that come more than three times. Does not cover a statement that comes again
-later in other words.
+eight words, or four words that come more than three times, or six marks at the end. Does not cover
+a statement that comes again later in other words.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from radimpress.eval.checks.reading import Reading
 _SPAN = 4
 _TIMES = 3
 _LONGEST = 40
+_MARKS = 6
 _NO_END = listed(
     "the a an of in on at to for from by with without and or nor but is are was were be been has have there this that "
     "as than which no not within into between versus due may could would also both"
@@ -35,7 +37,7 @@ def check(reading: Reading) -> Notice | None:
         return Notice("it was cut off at the limit of length", len(text.rstrip()), len(text.rstrip()))
     if "\ufffd" in text or sum(map(str.isalpha, text)) < 0.3 * len("".join(text.split())):
         return Notice("it is no text")
-    if _loops(words):
+    if _loops(words) or not any(map(str.isalnum, "".join(text.split())[-_MARKS:])):
         return Notice("it repeats itself")
     end = text.rstrip()
     if end[-1] in ",-(:" or (end[-1].isalnum() and words[-1] in _NO_END and not end[-1].isupper()):

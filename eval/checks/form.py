@@ -22,8 +22,8 @@ _TIMES_FINDINGS = 1.5
 _TIMES_USUAL = 3.0
 _COPIED = 4
 _SECTION = re.compile(
-    r"^\s*(?:technique|procedure|clinical (?:history|information|indication)|history|reason for exam(?:ination)?|"
-    r"conclusion|dictated by|electronically signed|signed by)\s*:",
+    r"^[ \t]*(?:technique|procedure|clinical (?:history|information|indication)|history|reason for exam(?:ination)?|"
+    r"conclusion|dictated by|electronically signed|signed by)[ \t]{0,3}:",
     re.IGNORECASE | re.MULTILINE,
 )
 

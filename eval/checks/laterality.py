@@ -33,6 +33,8 @@ _SIDES: Mapping[str, frozenset[str]] = {
 }
 _OPPOSITE = {_LEFT: _RIGHT, _RIGHT: _LEFT}
 _REACH = 9
+# No report has as many; every one is compared with every other.
+_MOST = 200
 _MARGIN = 0.4
 _ENDS = frozenset(["left", "right"])
 _MORE = listed("greater larger more worse bigger side sided")
@@ -66,10 +68,10 @@ def check(reading: Reading) -> Notice | None:
             return Notice(
                 "which side is worse contradicts the report", *reading.impression.span(order[0][1], order[0][1] + 1)
             )
-    ours = [mention for mention in _mentions(reading.impression) if mention.sides in _OPPOSITE]
+    ours = [mention for mention in _mentions(reading.impression) if mention.sides in _OPPOSITE][:_MOST]
     if not ours:
         return None
-    theirs = [*_mentions(reading.findings), *_mentions(reading.request)]
+    theirs = [*_mentions(reading.findings)[:_MOST], *_mentions(reading.request)[:_MOST]]
     if not theirs:
         return None
     for mention in ours:

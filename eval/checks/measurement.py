@@ -19,7 +19,9 @@ from typing import NamedTuple
 from radimpress.eval.checks.notice import Notice
 from radimpress.eval.checks.reading import Reading
 
-_NUMBER = r"(?:\d+(?:,\d{3})+|\d+)?\.?\d+"
+# Blanks and digits are bounded: a page of them takes no longer.
+_NUMBER = r"(?:\d{1,9}(?:,\d{3}){1,3}(?:\.\d{1,9})?|\d{1,12}(?:\.\d{1,9})?|\.\d{1,9})(?!\d)"
+_BLANK = r"\s{0,3}"
 _UNITS: dict[str, tuple[str, float]] = {
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), ("length", 1.0)),
     **dict.fromkeys(("cm", "cms", "centimeter", "centimeters", "centimetre", "centimetres"), ("length", 10.0)),
@@ -32,21 +34,23 @@ _UNITS: dict[str, tuple[str, float]] = {
     "mmhg": ("pressure", 1.0),
     "bpm": ("rate", 1.0),
 }
-_UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+# In ASCII: beyond it "s" is also the long s, which no lower case brings back.
+_UNIT = "(?a:" + "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True)) + ")"
 _QUANTITY = re.compile(
-    rf"(?<![\w.])({_NUMBER}(?:\s*-?\s*(?:{_UNIT})?\s*(?:x|×|by|\*|-|to|and|,)\s*{_NUMBER}){{0,3}})\s*-?\s*({_UNIT})(?![a-z])",
+    rf"(?<![\w.])({_NUMBER}(?:(?:{_BLANK}(?:-{_BLANK})?{_UNIT})?{_BLANK}(?:x|×|by|\*|-|to|and|,){_BLANK}{_NUMBER}){{0,3}})"
+    rf"{_BLANK}(?:-{_BLANK})?({_UNIT})(?![a-z])",
     re.IGNORECASE,
 )
 _NUMBERS = re.compile(_NUMBER)
-_SUV = re.compile(r"\bSUV\b\D{0,20}?(\d+(?:\.\d+)?)", re.IGNORECASE)
+_SUV = re.compile(r"\bSUV\b\D{0,20}?(\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE)
 _RADS = re.compile(
-    r"\b(bi|li|pi|ti|lung|o|nd|c|cad|lr|ni)[\s-]?rads?\b\W{0,3}(?:category|score|assessment|v\d\S*)?\W{0,3}([0-6][a-cx]?)\b",
+    r"\b(bi|li|pi|ti|lung|o|nd|c|cad|lr|ni)[\s-]?rads?\b\W{0,3}(?:category|score|assessment|v\d\S{0,8})?\W{0,3}([0-6][a-cx]?)\b",
     re.IGNORECASE,
 )
 _GRADE = re.compile(r"\b(grade|stage|type)\W{1,2}(\d|iv|i{1,3}|v)\b", re.IGNORECASE)
 _LEVEL = re.compile(
-    r"\b([clts])(\d{1,2})(?:\s*(?:-|–|/|through|to|thru)\s*([clts]?)(\d{1,2}))?\b"
-    r"(?![\s-]*(?:weighted|hyper|hypo|signal|image|sequence|flair|and t\d))",
+    r"\b([clts])(\d{1,2})(?:\s{0,3}(?:-|–|/|through|to|thru)\s{0,3}([clts]?)(\d{1,2}))?\b"
+    r"(?![\s-]{0,3}(?:weighted|hyper|hypo|signal|image|sequence|flair|and t\d))",
     re.IGNORECASE,
 )
 _SPINE = {**{f"c{n}": n for n in range(1, 9)}, **{f"t{n}": 7 + n for n in range(1, 13)}}

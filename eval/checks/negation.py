@@ -68,6 +68,7 @@ _PLAIN = (
 
 
 _PLACES = listed("in on at within during from over along through under near to by")
+_FAR = 60
 
 
 class Claim(NamedTuple):
@@ -87,12 +88,12 @@ def check(reading: Reading) -> Notice | None:
     vague = _vague(part)
     if vague is not None:
         return Notice("an abnormality is asserted without saying which", *part.span(vague, vague + 1))
-    claims = [claim for claim in _claims(part) if part.sentence_of[claim.first] not in part.advice]
+    claims = [claim for claim in _distinct(part) if part.sentence_of[claim.first] not in part.advice]
     claims = [claim for claim in claims if claim.said is not Said.UNCERTAIN]
     if not claims:
         return None
     known: dict[str, list[Claim]] = {}
-    for claim in _claims(findings):
+    for claim in _distinct(findings):
         known.setdefault(claim.name, []).append(claim)
     for claim in claims:
         same = known.get(claim.name, [])
@@ -131,6 +132,14 @@ def _supported(claim: Claim, known: dict[str, list[Claim]]) -> bool:
     return any(other.said is not Said.ABSENT for name in related(claim.name) for other in known.get(name, ()))
 
 
+def _distinct(part: Part) -> list[Claim]:
+    """The claims of a text, each once: the first of those that differ by their place only."""
+    first: dict[object, Claim] = {}
+    for claim in _claims(part):
+        first.setdefault((claim.name, claim.said, claim.narrow, claim.places, _worded(part, claim)), claim)
+    return list(first.values())
+
+
 def _claims(part: Part) -> Iterator[Claim]:
     """The findings that a text names, and any other noun that it denies."""
     states = part.said
@@ -158,7 +167,7 @@ def _claims(part: Part) -> Iterator[Claim]:
 
 def _placed(part: Part, at: int) -> bool:
     """Whether a preposition of place stands between the negation and a word."""
-    first = part.sentences[part.sentence_of[at]].first
+    first = max(part.sentences[part.sentence_of[at]].first, at - _FAR)
     while at > first and part.said[at] is Said.ABSENT:
         if part.words[at] in _PLACES:
             return True

@@ -44,11 +44,11 @@ _ADDRESSED = re.compile(
 )
 _NUMBERED = re.compile(
     rf"""
-    [\w.+-]+@[\w-]+\.[\w.]+
+    (?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,64}}\.[\w.]+
     |https?://\S+|\bwww\.\S+
     |\b(?:mrn|medical\ record(?:\ (?:number|no))?|accession(?:\ (?:number|no|\#))?|acc|patient\ id|pt\ id|dob|
         date\ of\ birth|ssn|chart|account|case\ (?:number|no)|record\ (?:number|no)|encounter)
-        \s*(?:\#|no\.?|number|id)?\s*[:\#=]?\s*(?=[\w/-]*\d)[A-Z]{{0,4}}[\d/-][\w/-]{{2,}}
+        \s{{0,3}}(?:(?:\#|no\.?|number|id)\s{{0,3}})?(?:[:\#=]\s{{0,3}})?(?=[\w/-]{{0,40}}\d)[A-Z]{{0,4}}[\d/-][\w/-]{{2,}}
     |\b\d{{3}}-\d{{2}}-\d{{4}}\b
     |(?<!\d)(?:\+?\d{{1,2}}[\s.-]?)?\(?\d{{3}}\)?[\s.-]\d{{3}}[\s.-]\d{{4}}\b
     |\b(?:call|phone|telephone|tel|pager?|fax|ext|extension|contact|reach)\b\D{{0,16}}\d{{3}}[-.\ ]?\d{{4}}\b
