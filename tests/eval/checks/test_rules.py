@@ -127,6 +127,7 @@ NOTICED = [
                 "system\nNormal.",
                 "Normal.\nsystem\nNormal.",
                 "Normal.\nSystem: normal",
+                "Normal chest\nsystem\nNormal.",
                 "User: is it normal?",
                 "Normal chest\n  user : is it normal?",
                 "### Response:\nNormal.",
