@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -60,21 +62,26 @@ class Worth:
     Attributes:
         false: check -> modality, and ALL -> references that it noticed something in.
         recall: corruption -> modality, and ALL -> corrupted impressions that its check noticed.
+        milliseconds: of processor time that all checks of one reference take, in the median.
     """
 
     false: dict[str, dict[str, Share]]
     recall: dict[str, dict[str, Share]]
+    milliseconds: float
 
 
 def measure(reports: Sequence[Report], seed: int = 0, track: Track = silent) -> Worth:
     """Checks references and their corruptions; reports without an impression are passed over."""
     false: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     recall: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    taken: list[float] = []
     for report in track(reports, "checks", len(reports)):
         if not report.impression.strip():
             continue
         slices = (ALL, report.modality.value)
+        begun = time.process_time()
         noticed = annotate(report, report.impression)
+        taken.append(1000 * (time.process_time() - begun))
         for check in CHECKS:
             for name in slices:
                 false[check.name][name].append(check.name in noticed)
@@ -85,7 +92,11 @@ def measure(reports: Sequence[Report], seed: int = 0, track: Track = silent) -> 
             found = corruption.check in annotate(report, text)
             for name in slices:
                 recall[corruption.name][name].append(found)
-    return Worth(_shares(false, (check.name for check in CHECKS)), _shares(recall, (one.name for one in CORRUPTIONS)))
+    return Worth(
+        _shares(false, (check.name for check in CHECKS)),
+        _shares(recall, (one.name for one in CORRUPTIONS)),
+        statistics.median(taken or [0.0]),
+    )
 
 
 def _shares(counted: dict[str, dict[str, list[bool]]], names: Iterable[str]) -> dict[str, dict[str, Share]]:

@@ -196,7 +196,7 @@ def test_another_report_than_the_judged_one_is_refused(judged: Judgement, tmp_pa
     _refused(tmp_path, "dataset", "lacks 1 of the 24")
 
 
-def test_predictions_of_another_version_or_text_or_of_fewer_cases_are_refused(judged: Judgement, tmp_path: Path) -> None:
+def test_predictions_of_another_version_text_or_number_are_refused(judged: Judgement, tmp_path: Path) -> None:
     path = tmp_path / "eval" / "predictions" / f"{OLD}.jsonl"
     head, *rows = read_rows(path)
     other = {**rows[0], "impression": "Another text."}

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,12 +72,3 @@ def test_checks_take_any_order_of_the_words_they_know(findings: list[str], impre
     text = " ".join(impression)
     for notice in annotate(Report(id="r", findings=" ".join(findings)), text).values():
         assert 0 <= notice.start <= notice.stop <= len(text)
-
-
-def test_all_checks_together_take_milliseconds_at_most(reports: list[Report]) -> None:
-    annotate(reports[0], reports[0].impression)
-    begun = time.process_time()
-    for report in reports[:200]:
-        annotate(report, report.impression)
-    # Some machines are slow and busy; what was measured stands in the log.
-    assert (time.process_time() - begun) / 200 < 0.02
