@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from radimpress.clustering.cell import Cell
 from radimpress.eval.certificate import decode_certificate
-from radimpress.eval.gate import Verdict
+from radimpress.eval.gate import Outcome, Verdict
 from radimpress.eval.outputs import as_json, exit_code, junit, markdown
 from radimpress.eval.score import load_scores
 from radimpress.eval.signing import load_private
@@ -118,7 +118,8 @@ def plan(
                 "cases": verdict.cases,
                 "patients": has,
                 "needs": need.patients if need else None,
-                "still": need.more if need else None,
+                # A slice that passed needs nothing more, and more cases mend no regression.
+                "still": (need.more if verdict.outcome is Outcome.INSUFFICIENT else 0) if need else None,
                 "sd": round(need.sd, 4) if need else None,
                 "sd_from": ("this slice" if need.observed else "the recipe") if need else None,
                 "verdict": verdict.outcome.value,

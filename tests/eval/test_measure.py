@@ -71,7 +71,7 @@ def test_an_assertion_is_that_of_the_concepts_last_word() -> None:
 
 
 def test_the_promised_recalls_hold_on_real_reports() -> None:
-    folder = Path(os.environ.get("RADIMPRESS_REAL_REPORTS", "shared/data"))
+    folder = Path(os.environ.get("RADIMPRESS_REAL_REPORTS", "../shared/data"))
     files = [folder / name for name in _REAL]
     if not all(file.is_file() for file in files):
         pytest.skip("no real reports; RADIMPRESS_REAL_REPORTS names their folder")
