@@ -150,9 +150,9 @@ def predict(
             for at, written in zip(todo, answers, strict=True):
                 text = extract(written.text)
                 copied = _copied(text, shown[at])
-                name = cases[at].report.id
-                known[name] = Prediction(name, text, written.finish, written.tokens, round(written.seconds, 4), copied)
-                file.add(known[name])
+                case = cases[at].report.id
+                known[case] = Prediction(case, text, written.finish, written.tokens, round(written.seconds, 4), copied)
+                file.add(known[case])
                 yield None
     rows = tuple(known[case.report.id] for case in cases)
     cluster = adapter.manifest.get("cluster") if adapter else None

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 
 from radimpress.eval.judgement import write_judgement
 from radimpress.reports.progress import silent
+from tests.eval.browser import chromium
 from tests.eval.judged_run import EVIL, NEW, OLD, judged_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -31,18 +30,8 @@ _CHANGE = """
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chrome]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium with its driver on this machine")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = Chrome(options=options, service=Service(driver))
-    yield chrome
-    chrome.quit()
+    with chromium(1280) as chrome:
+        yield chrome
 
 
 @pytest.fixture(scope="module")
