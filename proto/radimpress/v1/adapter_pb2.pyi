@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from radimpress.v1 import impression_pb2 as _impression_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _TrialKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrialKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrialKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRIAL_KIND_UNSPECIFIED: _TrialKind.ValueType  # 0
+    """No trial."""
+    TRIAL_KIND_CANARY: _TrialKind.ValueType  # 1
+    """It is the answer."""
+    TRIAL_KIND_SHADOW: _TrialKind.ValueType  # 2
+    """It is checked and thrown away; the incumbent answers."""
+
+class TrialKind(_TrialKind, metaclass=_TrialKindEnumTypeWrapper):
+    """TrialKind says what becomes of what an adapter on trial writes."""
+
+TRIAL_KIND_UNSPECIFIED: TrialKind.ValueType  # 0
+"""No trial."""
+TRIAL_KIND_CANARY: TrialKind.ValueType  # 1
+"""It is the answer."""
+TRIAL_KIND_SHADOW: TrialKind.ValueType  # 2
+"""It is checked and thrown away; the incumbent answers."""
+Global___TrialKind: _TypeAlias = TrialKind  # noqa: Y015
 
 @_typing.final
 class Adapter(_message.Message):
@@ -34,6 +59,7 @@ class Adapter(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    RETIRE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name, as in "unified"."""
     version: _builtins.int
@@ -52,6 +78,10 @@ class Adapter(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was registered."""
 
+    @_builtins.property
+    def retire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was retired; absent while it may serve."""
+
     def __init__(
         self,
         *,
@@ -63,10 +93,11 @@ class Adapter(_message.Message):
         rank: _builtins.int = ...,
         path: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        retire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "retire_time", b"retire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_digest", b"base_digest", "base_model", b"base_model", "create_time", b"create_time", "digest", b"digest", "name", b"name", "path", b"path", "rank", b"rank", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_digest", b"base_digest", "base_model", b"base_model", "create_time", b"create_time", "digest", b"digest", "name", b"name", "path", b"path", "rank", b"rank", "retire_time", b"retire_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -122,8 +153,9 @@ class RouteEntry(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     CERTIFICATE_DIGEST_FIELD_NUMBER: _builtins.int
     WAIVER_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
     adapter: _builtins.str
-    """The adapter's name."""
+    """The adapter's name; empty where the base model serves and an adapter is on trial."""
     version: _builtins.int
     """The adapter's version."""
     digest: _builtins.str
@@ -136,6 +168,10 @@ class RouteEntry(_message.Message):
     def cell(self) -> _impression_pb2.Cell:
         """The slice."""
 
+    @_builtins.property
+    def trial(self) -> Global___Trial:
+        """What is on trial in this slice; absent where nothing is."""
+
     def __init__(
         self,
         *,
@@ -145,14 +181,97 @@ class RouteEntry(_message.Message):
         digest: _builtins.str = ...,
         certificate_digest: _builtins.str = ...,
         waiver: _builtins.str = ...,
+        trial: Global___Trial | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell", "trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "cell", b"cell", "certificate_digest", b"certificate_digest", "digest", b"digest", "version", b"version", "waiver", b"waiver"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "cell", b"cell", "certificate_digest", b"certificate_digest", "digest", b"digest", "trial", b"trial", "version", b"version", "waiver", b"waiver"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RouteEntry: _TypeAlias = RouteEntry  # noqa: Y015
+
+@_typing.final
+class Trial(_message.Message):
+    """Trial is an adapter that is tried in a slice beside what serves it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADAPTER_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_DIGEST_FIELD_NUMBER: _builtins.int
+    WAIVER_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    adapter: _builtins.str
+    """The adapter's name."""
+    version: _builtins.int
+    """The adapter's version."""
+    digest: _builtins.str
+    """SHA-256, in hex, of the adapter's weights file."""
+    certificate_digest: _builtins.str
+    """SHA-256, in hex, of the certificate that allowed it."""
+    waiver: _builtins.str
+    """Who waived what, why, and until when; empty where the gate passed the slice."""
+    since: _builtins.int
+    """The number of the route table that it began with."""
+    @_builtins.property
+    def plan(self) -> Global___TrialPlan:
+        """How it is tried."""
+
+    def __init__(
+        self,
+        *,
+        adapter: _builtins.str = ...,
+        version: _builtins.int = ...,
+        digest: _builtins.str = ...,
+        certificate_digest: _builtins.str = ...,
+        waiver: _builtins.str = ...,
+        plan: Global___TrialPlan | None = ...,
+        since: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "certificate_digest", b"certificate_digest", "digest", b"digest", "plan", b"plan", "since", b"since", "version", b"version", "waiver", b"waiver"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trial: _TypeAlias = Trial  # noqa: Y015
+
+@_typing.final
+class TrialPlan(_message.Message):
+    """TrialPlan says how an adapter is tried."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    CLINICS_FIELD_NUMBER: _builtins.int
+    kind: Global___TrialKind.ValueType
+    """The kind."""
+    percent: _builtins.float
+    """Of the slice's requests, chosen by request id, so that a request sent again falls to the same
+    side; above 0 and up to 100.
+    """
+    @_builtins.property
+    def clinics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only requests of these clinics; all when empty."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___TrialKind.ValueType = ...,
+        percent: _builtins.float = ...,
+        clinics: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clinics", b"clinics", "kind", b"kind", "percent", b"percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrialPlan: _TypeAlias = TrialPlan  # noqa: Y015
 
 @_typing.final
 class RegisterAdapterRequest(_message.Message):
@@ -314,6 +433,8 @@ class PromoteAdapterRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     EXPECTED_ROUTE_TABLE_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The adapter's name."""
     version: _builtins.int
@@ -322,6 +443,12 @@ class PromoteAdapterRequest(_message.Message):
     """The bytes of certificate.json, as the gate wrote them."""
     expected_route_table: _builtins.int
     """The table that the caller looked at; 0 means whichever is current."""
+    dry_run: _builtins.bool
+    """Only says what would change."""
+    @_builtins.property
+    def trial(self) -> Global___TrialPlan:
+        """How to try it; absent gives it the slices wholly."""
+
     def __init__(
         self,
         *,
@@ -329,10 +456,12 @@ class PromoteAdapterRequest(_message.Message):
         version: _builtins.int = ...,
         certificate: _builtins.bytes = ...,
         expected_route_table: _builtins.int = ...,
+        trial: Global___TrialPlan | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trial", b"trial"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "expected_route_table", b"expected_route_table", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "dry_run", b"dry_run", "expected_route_table", b"expected_route_table", "name", b"name", "trial", b"trial", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -341,6 +470,102 @@ Global___PromoteAdapterRequest: _TypeAlias = PromoteAdapterRequest  # noqa: Y015
 @_typing.final
 class PromoteAdapterResponse(_message.Message):
     """PromoteAdapterResponse carries the new table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUTE_TABLE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def route_table(self) -> Global___RouteTable:
+        """The new route table; with `dry_run` the one that would be next."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RouteChange]:
+        """What changes, slice by slice."""
+
+    def __init__(
+        self,
+        *,
+        route_table: Global___RouteTable | None = ...,
+        changes: _abc.Iterable[Global___RouteChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["route_table", b"route_table"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "route_table", b"route_table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromoteAdapterResponse: _TypeAlias = PromoteAdapterResponse  # noqa: Y015
+
+@_typing.final
+class RouteChange(_message.Message):
+    """RouteChange is what a change of tables does to one slice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
+    before: _builtins.str
+    """Who serves it before, as in "unified@1" or "base"."""
+    after: _builtins.str
+    """Who serves it after."""
+    trial: _builtins.str
+    """What is on trial there after, as in "unified@2 canary 10%"; empty where nothing is."""
+    @_builtins.property
+    def cell(self) -> _impression_pb2.Cell:
+        """The slice."""
+
+    def __init__(
+        self,
+        *,
+        cell: _impression_pb2.Cell | None = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+        trial: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "cell", b"cell", "trial", b"trial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RouteChange: _TypeAlias = RouteChange  # noqa: Y015
+
+@_typing.final
+class EndTrialRequest(_message.Message):
+    """EndTrialRequest names an adapter on trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EXPECTED_ROUTE_TABLE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The adapter's name."""
+    version: _builtins.int
+    """The adapter's version; 0 means the newest."""
+    expected_route_table: _builtins.int
+    """As in PromoteAdapterRequest."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        expected_route_table: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_route_table", b"expected_route_table", "name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndTrialRequest: _TypeAlias = EndTrialRequest  # noqa: Y015
+
+@_typing.final
+class EndTrialResponse(_message.Message):
+    """EndTrialResponse carries the new table."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -360,7 +585,489 @@ class PromoteAdapterResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PromoteAdapterResponse: _TypeAlias = PromoteAdapterResponse  # noqa: Y015
+Global___EndTrialResponse: _TypeAlias = EndTrialResponse  # noqa: Y015
+
+@_typing.final
+class VerifyAdapterRequest(_message.Message):
+    """VerifyAdapterRequest names one version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name."""
+    version: _builtins.int
+    """The version; 0 means the newest."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyAdapterRequest: _TypeAlias = VerifyAdapterRequest  # noqa: Y015
+
+@_typing.final
+class VerifyAdapterResponse(_message.Message):
+    """VerifyAdapterResponse carries the version that was found whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADAPTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def adapter(self) -> Global___Adapter:
+        """The adapter."""
+
+    def __init__(
+        self,
+        *,
+        adapter: Global___Adapter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyAdapterResponse: _TypeAlias = VerifyAdapterResponse  # noqa: Y015
+
+@_typing.final
+class RetireAdapterRequest(_message.Message):
+    """RetireAdapterRequest names one version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name."""
+    version: _builtins.int
+    """The version; never 0, as what is retired stays so."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetireAdapterRequest: _TypeAlias = RetireAdapterRequest  # noqa: Y015
+
+@_typing.final
+class RetireAdapterResponse(_message.Message):
+    """RetireAdapterResponse carries the retired version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADAPTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def adapter(self) -> Global___Adapter:
+        """The adapter."""
+
+    def __init__(
+        self,
+        *,
+        adapter: Global___Adapter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetireAdapterResponse: _TypeAlias = RetireAdapterResponse  # noqa: Y015
+
+@_typing.final
+class EvaluateAdapterRequest(_message.Message):
+    """EvaluateAdapterRequest names an adapter and the reports to judge it on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    CASES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The adapter's name."""
+    version: _builtins.int
+    """The adapter's version; 0 means the newest."""
+    dataset: _builtins.str
+    """A folder that `radimpress reports prepare` wrote, relative to the server's folder of data sets."""
+    cases: _builtins.int
+    """Cases at most, slices in turn; 0 takes all."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        dataset: _builtins.str = ...,
+        cases: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "dataset", b"dataset", "name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateAdapterRequest: _TypeAlias = EvaluateAdapterRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateAdapterResponse(_message.Message):
+    """EvaluateAdapterResponse is one event of an evaluation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    certificate: _builtins.bytes
+    """Last, once: the bytes of certificate.json."""
+    @_builtins.property
+    def progress(self) -> Global___EvaluationProgress:
+        """How far it is."""
+
+    def __init__(
+        self,
+        *,
+        progress: Global___EvaluationProgress | None = ...,
+        certificate: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "event", b"event", "progress", b"progress"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "event", b"event", "progress", b"progress"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "certificate"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___EvaluateAdapterResponse: _TypeAlias = EvaluateAdapterResponse  # noqa: Y015
+
+@_typing.final
+class EvaluationProgress(_message.Message):
+    """EvaluationProgress says how far an evaluation is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    step: _builtins.str
+    """What is being done, as in "unified@2 writes"."""
+    done: _builtins.int
+    """Cases done of this step."""
+    total: _builtins.int
+    """Cases of this step."""
+    def __init__(
+        self,
+        *,
+        step: _builtins.str = ...,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "step", b"step", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluationProgress: _TypeAlias = EvaluationProgress  # noqa: Y015
+
+@_typing.final
+class ExplainRouteRequest(_message.Message):
+    """ExplainRouteRequest is a report's outside; there is nothing in it of what was seen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLINIC_FIELD_NUMBER: _builtins.int
+    MODALITY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FINDINGS_LENGTH_FIELD_NUMBER: _builtins.int
+    ROUTE_TABLE_FIELD_NUMBER: _builtins.int
+    clinic: _builtins.str
+    """The clinic."""
+    modality: _builtins.str
+    """As in ReportInput."""
+    request_id: _builtins.str
+    """As in GenerateImpressionRequest: says on which side of a trial a request falls. Without it the
+    incumbent is told, and the trial as a step.
+    """
+    findings_length: _builtins.int
+    """Characters of the findings; 0 means enough."""
+    route_table: _builtins.int
+    """The table; 0 means the current one."""
+    def __init__(
+        self,
+        *,
+        clinic: _builtins.str = ...,
+        modality: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        findings_length: _builtins.int = ...,
+        route_table: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clinic", b"clinic", "findings_length", b"findings_length", "modality", b"modality", "request_id", b"request_id", "route_table", b"route_table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRouteRequest: _TypeAlias = ExplainRouteRequest  # noqa: Y015
+
+@_typing.final
+class ExplainRouteResponse(_message.Message):
+    """ExplainRouteResponse says who would answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def provenance(self) -> _impression_pb2.Provenance:
+        """Who would write, as an answer would say it."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The steps that lead there, in words, first to last."""
+
+    def __init__(
+        self,
+        *,
+        provenance: _impression_pb2.Provenance | None = ...,
+        steps: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRouteResponse: _TypeAlias = ExplainRouteResponse  # noqa: Y015
+
+@_typing.final
+class GetLiveQualityRequest(_message.Message):
+    """GetLiveQualityRequest asks for a span of time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """From then on; absent means everything that is kept."""
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLiveQualityRequest: _TypeAlias = GetLiveQualityRequest  # noqa: Y015
+
+@_typing.final
+class GetLiveQualityResponse(_message.Message):
+    """GetLiveQualityResponse carries live quality."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___LiveQuality]:
+        """One row an adapter, slice and arm."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___LiveQuality] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLiveQualityResponse: _TypeAlias = GetLiveQualityResponse  # noqa: Y015
+
+@_typing.final
+class LiveQuality(_message.Message):
+    """LiveQuality is what came of an adapter's answers in one slice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELL_FIELD_NUMBER: _builtins.int
+    ADAPTER_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    NOTICED_FIELD_NUMBER: _builtins.int
+    SIGNED_FIELD_NUMBER: _builtins.int
+    EDIT_DISTANCE_FIELD_NUMBER: _builtins.int
+    ROUGE_L_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    adapter: _builtins.str
+    """The adapter's name; "base" for the base model."""
+    version: _builtins.int
+    """The adapter's version; 0 for the base model."""
+    digest: _builtins.str
+    """SHA-256, in hex, of the adapter's weights file; empty for the base model."""
+    arm: _impression_pb2.Arm.ValueType
+    """On which side of a trial."""
+    answers: _builtins.int
+    """Answers given."""
+    noticed: _builtins.int
+    """Those that a check noticed something about."""
+    signed: _builtins.int
+    """Those whose signed text came back."""
+    edit_distance: _builtins.float
+    """Means over these."""
+    rouge_l: _builtins.float
+    """ROUGE-L, F1."""
+    unchanged: _builtins.int
+    """Those that were signed word for word."""
+    @_builtins.property
+    def cell(self) -> _impression_pb2.Cell:
+        """The slice."""
+
+    def __init__(
+        self,
+        *,
+        cell: _impression_pb2.Cell | None = ...,
+        adapter: _builtins.str = ...,
+        version: _builtins.int = ...,
+        digest: _builtins.str = ...,
+        arm: _impression_pb2.Arm.ValueType = ...,
+        answers: _builtins.int = ...,
+        noticed: _builtins.int = ...,
+        signed: _builtins.int = ...,
+        edit_distance: _builtins.float = ...,
+        rouge_l: _builtins.float = ...,
+        unchanged: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "answers", b"answers", "arm", b"arm", "cell", b"cell", "digest", b"digest", "edit_distance", b"edit_distance", "noticed", b"noticed", "rouge_l", b"rouge_l", "signed", b"signed", "unchanged", b"unchanged", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiveQuality: _TypeAlias = LiveQuality  # noqa: Y015
+
+@_typing.final
+class ListEventsRequest(_message.Message):
+    """ListEventsRequest asks for a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at most; 0 means 50, more than 500 means 500."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventsRequest: _TypeAlias = ListEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListEventsResponse(_message.Message):
+    """ListEventsResponse is a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty when this is the last."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """The events, newest first."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___Event] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
+
+@_typing.final
+class Event(_message.Message):
+    """Event is one change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    ROUTE_TABLE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The number, counted from 1 without a gap."""
+    actor: _builtins.str
+    """Who, as the token or the certificate says; "monitor" when live quality did it."""
+    action: _builtins.str
+    """What, as in "promote"."""
+    digest: _builtins.str
+    """SHA-256, in hex, of the adapter's weights file; empty where it is about none."""
+    route_table: _builtins.int
+    """The route table that it made; 0 where it made none."""
+    detail: _builtins.str
+    """In words."""
+    chain: _builtins.str
+    """SHA-256, in hex, over the event before and this one."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        action: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        route_table: _builtins.int = ...,
+        detail: _builtins.str = ...,
+        chain: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "chain", b"chain", "detail", b"detail", "digest", b"digest", "number", b"number", "route_table", b"route_table", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class RollbackRouteTableRequest(_message.Message):

@@ -27,7 +27,10 @@ if _version_not_supported:
 
 class AdapterServiceStub:
     """AdapterService registers adapters and decides, from certificates alone, which one serves which
-    slice. Every change makes a new numbered, immutable route table, wholly or not at all.
+    slice. Every change makes a new numbered, immutable route table, wholly or not at all, and is written
+    down with who made it.
+
+    Errors carry what ImpressionService's carry, and every rpc may end with its general codes.
     """
 
     def __init__(self, channel):
@@ -51,10 +54,30 @@ class AdapterServiceStub:
                 request_serializer=radimpress_dot_v1_dot_adapter__pb2.ListAdaptersRequest.SerializeToString,
                 response_deserializer=radimpress_dot_v1_dot_adapter__pb2.ListAdaptersResponse.FromString,
                 _registered_method=True)
+        self.VerifyAdapter = channel.unary_unary(
+                '/radimpress.v1.AdapterService/VerifyAdapter',
+                request_serializer=radimpress_dot_v1_dot_adapter__pb2.VerifyAdapterRequest.SerializeToString,
+                response_deserializer=radimpress_dot_v1_dot_adapter__pb2.VerifyAdapterResponse.FromString,
+                _registered_method=True)
+        self.RetireAdapter = channel.unary_unary(
+                '/radimpress.v1.AdapterService/RetireAdapter',
+                request_serializer=radimpress_dot_v1_dot_adapter__pb2.RetireAdapterRequest.SerializeToString,
+                response_deserializer=radimpress_dot_v1_dot_adapter__pb2.RetireAdapterResponse.FromString,
+                _registered_method=True)
+        self.EvaluateAdapter = channel.unary_stream(
+                '/radimpress.v1.AdapterService/EvaluateAdapter',
+                request_serializer=radimpress_dot_v1_dot_adapter__pb2.EvaluateAdapterRequest.SerializeToString,
+                response_deserializer=radimpress_dot_v1_dot_adapter__pb2.EvaluateAdapterResponse.FromString,
+                _registered_method=True)
         self.PromoteAdapter = channel.unary_unary(
                 '/radimpress.v1.AdapterService/PromoteAdapter',
                 request_serializer=radimpress_dot_v1_dot_adapter__pb2.PromoteAdapterRequest.SerializeToString,
                 response_deserializer=radimpress_dot_v1_dot_adapter__pb2.PromoteAdapterResponse.FromString,
+                _registered_method=True)
+        self.EndTrial = channel.unary_unary(
+                '/radimpress.v1.AdapterService/EndTrial',
+                request_serializer=radimpress_dot_v1_dot_adapter__pb2.EndTrialRequest.SerializeToString,
+                response_deserializer=radimpress_dot_v1_dot_adapter__pb2.EndTrialResponse.FromString,
                 _registered_method=True)
         self.RollbackRouteTable = channel.unary_unary(
                 '/radimpress.v1.AdapterService/RollbackRouteTable',
@@ -71,11 +94,29 @@ class AdapterServiceStub:
                 request_serializer=radimpress_dot_v1_dot_adapter__pb2.ListRouteTablesRequest.SerializeToString,
                 response_deserializer=radimpress_dot_v1_dot_adapter__pb2.ListRouteTablesResponse.FromString,
                 _registered_method=True)
+        self.ExplainRoute = channel.unary_unary(
+                '/radimpress.v1.AdapterService/ExplainRoute',
+                request_serializer=radimpress_dot_v1_dot_adapter__pb2.ExplainRouteRequest.SerializeToString,
+                response_deserializer=radimpress_dot_v1_dot_adapter__pb2.ExplainRouteResponse.FromString,
+                _registered_method=True)
+        self.GetLiveQuality = channel.unary_unary(
+                '/radimpress.v1.AdapterService/GetLiveQuality',
+                request_serializer=radimpress_dot_v1_dot_adapter__pb2.GetLiveQualityRequest.SerializeToString,
+                response_deserializer=radimpress_dot_v1_dot_adapter__pb2.GetLiveQualityResponse.FromString,
+                _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/radimpress.v1.AdapterService/ListEvents',
+                request_serializer=radimpress_dot_v1_dot_adapter__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=radimpress_dot_v1_dot_adapter__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
 
 
 class AdapterServiceServicer:
     """AdapterService registers adapters and decides, from certificates alone, which one serves which
-    slice. Every change makes a new numbered, immutable route table, wholly or not at all.
+    slice. Every change makes a new numbered, immutable route table, wholly or not at all, and is written
+    down with who made it.
+
+    Errors carry what ImpressionService's carry, and every rpc may end with its general codes.
     """
 
     def RegisterAdapter(self, request, context):
@@ -110,9 +151,48 @@ class AdapterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyAdapter(self, request, context):
+        """VerifyAdapter reads a registered version's files anew and compares them with what was registered.
+
+        Codes:
+        NOT_FOUND: there is no such name or version.
+        FAILED_PRECONDITION: it must not be served: the message says why.
+        DATA_LOSS: a file differs from what was registered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetireAdapter(self, request, context):
+        """RetireAdapter takes a version out of service for good: it can no longer be promoted, no rollback
+        brings it back, and servers drop it from memory. Its record stays.
+
+        Codes:
+        NOT_FOUND: there is no such name or version.
+        FAILED_PRECONDITION: the current route table still uses it. Promote another, or roll back, first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateAdapter(self, request, context):
+        """EvaluateAdapter lets this server's engine write the impressions of held-out reports by a version
+        and by what serves now, scores and judges both, and answers with progress while it goes on and the
+        certificate at the end. It promotes nothing.
+
+        Codes:
+        NOT_FOUND: there is no such adapter, or no such data set in the server's folder.
+        INVALID_ARGUMENT: the data set leaves the folder, or cannot be judged on.
+        FAILED_PRECONDITION: an evaluation is running already, or the server has no folder of data sets.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PromoteAdapter(self, request, context):
         """PromoteAdapter makes the next route table: the adapter gets each slice in which its certificate
-        says PASS, or that a waiver in it opens; every other slice stays as it is.
+        says PASS, or that a waiver in it opens; every other slice stays as it is. With a trial it gets
+        those slices not wholly: as a canary it answers a share of the requests, as a shadow none.
 
         Codes:
         INVALID_ARGUMENT: the certificate cannot be read, was changed, or its signature is not of it.
@@ -120,7 +200,19 @@ class AdapterServiceServicer:
         FAILED_PRECONDITION: the certificate is about other weights, other clusters or another prompt,
         is expired, lacks a slice or a signature by a key that the server trusts, judged the adapter
         against something else than what serves the slice now, or passes nothing. Judge again.
+        A retired version is refused the same way.
         ABORTED: `expected_route_table` is no longer the current one. Look again, then retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndTrial(self, request, context):
+        """EndTrial makes the next route table without an adapter's trial; what serves the slices stays.
+
+        Codes:
+        NOT_FOUND: there is no such adapter, or it is on trial nowhere.
+        ABORTED: as in PromoteAdapter.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,6 +249,35 @@ class AdapterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainRoute(self, request, context):
+        """ExplainRoute says which adapter would answer a report, and every step that leads there. Nothing is
+        asked of a model.
+
+        Codes:
+        INVALID_ARGUMENT: the modality is not known.
+        NOT_FOUND: there is no such route table.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLiveQuality(self, request, context):
+        """GetLiveQuality answers with what signed impressions and checks say of each adapter, slice by slice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEvents(self, request, context):
+        """ListEvents answers with what was changed, by whom, newest first, in pages. The events are a chain:
+        each holds the digest of the one before.
+
+        Codes: INVALID_ARGUMENT: the page token is not one this server gave.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdapterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -175,10 +296,30 @@ def add_AdapterServiceServicer_to_server(servicer, server):
                     request_deserializer=radimpress_dot_v1_dot_adapter__pb2.ListAdaptersRequest.FromString,
                     response_serializer=radimpress_dot_v1_dot_adapter__pb2.ListAdaptersResponse.SerializeToString,
             ),
+            'VerifyAdapter': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyAdapter,
+                    request_deserializer=radimpress_dot_v1_dot_adapter__pb2.VerifyAdapterRequest.FromString,
+                    response_serializer=radimpress_dot_v1_dot_adapter__pb2.VerifyAdapterResponse.SerializeToString,
+            ),
+            'RetireAdapter': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireAdapter,
+                    request_deserializer=radimpress_dot_v1_dot_adapter__pb2.RetireAdapterRequest.FromString,
+                    response_serializer=radimpress_dot_v1_dot_adapter__pb2.RetireAdapterResponse.SerializeToString,
+            ),
+            'EvaluateAdapter': grpc.unary_stream_rpc_method_handler(
+                    servicer.EvaluateAdapter,
+                    request_deserializer=radimpress_dot_v1_dot_adapter__pb2.EvaluateAdapterRequest.FromString,
+                    response_serializer=radimpress_dot_v1_dot_adapter__pb2.EvaluateAdapterResponse.SerializeToString,
+            ),
             'PromoteAdapter': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteAdapter,
                     request_deserializer=radimpress_dot_v1_dot_adapter__pb2.PromoteAdapterRequest.FromString,
                     response_serializer=radimpress_dot_v1_dot_adapter__pb2.PromoteAdapterResponse.SerializeToString,
+            ),
+            'EndTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndTrial,
+                    request_deserializer=radimpress_dot_v1_dot_adapter__pb2.EndTrialRequest.FromString,
+                    response_serializer=radimpress_dot_v1_dot_adapter__pb2.EndTrialResponse.SerializeToString,
             ),
             'RollbackRouteTable': grpc.unary_unary_rpc_method_handler(
                     servicer.RollbackRouteTable,
@@ -195,6 +336,21 @@ def add_AdapterServiceServicer_to_server(servicer, server):
                     request_deserializer=radimpress_dot_v1_dot_adapter__pb2.ListRouteTablesRequest.FromString,
                     response_serializer=radimpress_dot_v1_dot_adapter__pb2.ListRouteTablesResponse.SerializeToString,
             ),
+            'ExplainRoute': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainRoute,
+                    request_deserializer=radimpress_dot_v1_dot_adapter__pb2.ExplainRouteRequest.FromString,
+                    response_serializer=radimpress_dot_v1_dot_adapter__pb2.ExplainRouteResponse.SerializeToString,
+            ),
+            'GetLiveQuality': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLiveQuality,
+                    request_deserializer=radimpress_dot_v1_dot_adapter__pb2.GetLiveQualityRequest.FromString,
+                    response_serializer=radimpress_dot_v1_dot_adapter__pb2.GetLiveQualityResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=radimpress_dot_v1_dot_adapter__pb2.ListEventsRequest.FromString,
+                    response_serializer=radimpress_dot_v1_dot_adapter__pb2.ListEventsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'radimpress.v1.AdapterService', rpc_method_handlers)
@@ -205,7 +361,10 @@ def add_AdapterServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AdapterService:
     """AdapterService registers adapters and decides, from certificates alone, which one serves which
-    slice. Every change makes a new numbered, immutable route table, wholly or not at all.
+    slice. Every change makes a new numbered, immutable route table, wholly or not at all, and is written
+    down with who made it.
+
+    Errors carry what ImpressionService's carry, and every rpc may end with its general codes.
     """
 
     @staticmethod
@@ -290,6 +449,87 @@ class AdapterService:
             _registered_method=True)
 
     @staticmethod
+    def VerifyAdapter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/radimpress.v1.AdapterService/VerifyAdapter',
+            radimpress_dot_v1_dot_adapter__pb2.VerifyAdapterRequest.SerializeToString,
+            radimpress_dot_v1_dot_adapter__pb2.VerifyAdapterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetireAdapter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/radimpress.v1.AdapterService/RetireAdapter',
+            radimpress_dot_v1_dot_adapter__pb2.RetireAdapterRequest.SerializeToString,
+            radimpress_dot_v1_dot_adapter__pb2.RetireAdapterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateAdapter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/radimpress.v1.AdapterService/EvaluateAdapter',
+            radimpress_dot_v1_dot_adapter__pb2.EvaluateAdapterRequest.SerializeToString,
+            radimpress_dot_v1_dot_adapter__pb2.EvaluateAdapterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def PromoteAdapter(request,
             target,
             options=(),
@@ -306,6 +546,33 @@ class AdapterService:
             '/radimpress.v1.AdapterService/PromoteAdapter',
             radimpress_dot_v1_dot_adapter__pb2.PromoteAdapterRequest.SerializeToString,
             radimpress_dot_v1_dot_adapter__pb2.PromoteAdapterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/radimpress.v1.AdapterService/EndTrial',
+            radimpress_dot_v1_dot_adapter__pb2.EndTrialRequest.SerializeToString,
+            radimpress_dot_v1_dot_adapter__pb2.EndTrialResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -387,6 +654,87 @@ class AdapterService:
             '/radimpress.v1.AdapterService/ListRouteTables',
             radimpress_dot_v1_dot_adapter__pb2.ListRouteTablesRequest.SerializeToString,
             radimpress_dot_v1_dot_adapter__pb2.ListRouteTablesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainRoute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/radimpress.v1.AdapterService/ExplainRoute',
+            radimpress_dot_v1_dot_adapter__pb2.ExplainRouteRequest.SerializeToString,
+            radimpress_dot_v1_dot_adapter__pb2.ExplainRouteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLiveQuality(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/radimpress.v1.AdapterService/GetLiveQuality',
+            radimpress_dot_v1_dot_adapter__pb2.GetLiveQualityRequest.SerializeToString,
+            radimpress_dot_v1_dot_adapter__pb2.GetLiveQualityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/radimpress.v1.AdapterService/ListEvents',
+            radimpress_dot_v1_dot_adapter__pb2.ListEventsRequest.SerializeToString,
+            radimpress_dot_v1_dot_adapter__pb2.ListEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,10 @@ GRPC_VERSION: str
 
 class AdapterServiceStub:
     """AdapterService registers adapters and decides, from certificates alone, which one serves which
-    slice. Every change makes a new numbered, immutable route table, wholly or not at all.
+    slice. Every change makes a new numbered, immutable route table, wholly or not at all, and is written
+    down with who made it.
+
+    Errors carry what ImpressionService's carry, and every rpc may end with its general codes.
     """
 
     @_typing.overload
@@ -55,9 +58,36 @@ class AdapterServiceStub:
 
     Codes: INVALID_ARGUMENT: the page token is not one this server gave.
     """
+    VerifyAdapter: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.VerifyAdapterRequest, _adapter_pb2.VerifyAdapterResponse]
+    """VerifyAdapter reads a registered version's files anew and compares them with what was registered.
+
+    Codes:
+    NOT_FOUND: there is no such name or version.
+    FAILED_PRECONDITION: it must not be served: the message says why.
+    DATA_LOSS: a file differs from what was registered.
+    """
+    RetireAdapter: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.RetireAdapterRequest, _adapter_pb2.RetireAdapterResponse]
+    """RetireAdapter takes a version out of service for good: it can no longer be promoted, no rollback
+    brings it back, and servers drop it from memory. Its record stays.
+
+    Codes:
+    NOT_FOUND: there is no such name or version.
+    FAILED_PRECONDITION: the current route table still uses it. Promote another, or roll back, first.
+    """
+    EvaluateAdapter: _grpc.UnaryStreamMultiCallable[_adapter_pb2.EvaluateAdapterRequest, _adapter_pb2.EvaluateAdapterResponse]
+    """EvaluateAdapter lets this server's engine write the impressions of held-out reports by a version
+    and by what serves now, scores and judges both, and answers with progress while it goes on and the
+    certificate at the end. It promotes nothing.
+
+    Codes:
+    NOT_FOUND: there is no such adapter, or no such data set in the server's folder.
+    INVALID_ARGUMENT: the data set leaves the folder, or cannot be judged on.
+    FAILED_PRECONDITION: an evaluation is running already, or the server has no folder of data sets.
+    """
     PromoteAdapter: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.PromoteAdapterRequest, _adapter_pb2.PromoteAdapterResponse]
     """PromoteAdapter makes the next route table: the adapter gets each slice in which its certificate
-    says PASS, or that a waiver in it opens; every other slice stays as it is.
+    says PASS, or that a waiver in it opens; every other slice stays as it is. With a trial it gets
+    those slices not wholly: as a canary it answers a share of the requests, as a shadow none.
 
     Codes:
     INVALID_ARGUMENT: the certificate cannot be read, was changed, or its signature is not of it.
@@ -65,7 +95,15 @@ class AdapterServiceStub:
     FAILED_PRECONDITION: the certificate is about other weights, other clusters or another prompt,
     is expired, lacks a slice or a signature by a key that the server trusts, judged the adapter
     against something else than what serves the slice now, or passes nothing. Judge again.
+    A retired version is refused the same way.
     ABORTED: `expected_route_table` is no longer the current one. Look again, then retry.
+    """
+    EndTrial: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.EndTrialRequest, _adapter_pb2.EndTrialResponse]
+    """EndTrial makes the next route table without an adapter's trial; what serves the slices stays.
+
+    Codes:
+    NOT_FOUND: there is no such adapter, or it is on trial nowhere.
+    ABORTED: as in PromoteAdapter.
     """
     RollbackRouteTable: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.RollbackRouteTableRequest, _adapter_pb2.RollbackRouteTableResponse]
     """RollbackRouteTable makes the next route table a copy of an earlier one. It takes effect with the
@@ -86,11 +124,30 @@ class AdapterServiceStub:
 
     Codes: INVALID_ARGUMENT: the page token is not one this server gave.
     """
+    ExplainRoute: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.ExplainRouteRequest, _adapter_pb2.ExplainRouteResponse]
+    """ExplainRoute says which adapter would answer a report, and every step that leads there. Nothing is
+    asked of a model.
+
+    Codes:
+    INVALID_ARGUMENT: the modality is not known.
+    NOT_FOUND: there is no such route table.
+    """
+    GetLiveQuality: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.GetLiveQualityRequest, _adapter_pb2.GetLiveQualityResponse]
+    """GetLiveQuality answers with what signed impressions and checks say of each adapter, slice by slice."""
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_adapter_pb2.ListEventsRequest, _adapter_pb2.ListEventsResponse]
+    """ListEvents answers with what was changed, by whom, newest first, in pages. The events are a chain:
+    each holds the digest of the one before.
+
+    Codes: INVALID_ARGUMENT: the page token is not one this server gave.
+    """
 
 @_typing.type_check_only
 class AdapterServiceAsyncStub(AdapterServiceStub):
     """AdapterService registers adapters and decides, from certificates alone, which one serves which
-    slice. Every change makes a new numbered, immutable route table, wholly or not at all.
+    slice. Every change makes a new numbered, immutable route table, wholly or not at all, and is written
+    down with who made it.
+
+    Errors carry what ImpressionService's carry, and every rpc may end with its general codes.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -114,9 +171,36 @@ class AdapterServiceAsyncStub(AdapterServiceStub):
 
     Codes: INVALID_ARGUMENT: the page token is not one this server gave.
     """
+    VerifyAdapter: _aio.UnaryUnaryMultiCallable[_adapter_pb2.VerifyAdapterRequest, _adapter_pb2.VerifyAdapterResponse]  # type: ignore[assignment]
+    """VerifyAdapter reads a registered version's files anew and compares them with what was registered.
+
+    Codes:
+    NOT_FOUND: there is no such name or version.
+    FAILED_PRECONDITION: it must not be served: the message says why.
+    DATA_LOSS: a file differs from what was registered.
+    """
+    RetireAdapter: _aio.UnaryUnaryMultiCallable[_adapter_pb2.RetireAdapterRequest, _adapter_pb2.RetireAdapterResponse]  # type: ignore[assignment]
+    """RetireAdapter takes a version out of service for good: it can no longer be promoted, no rollback
+    brings it back, and servers drop it from memory. Its record stays.
+
+    Codes:
+    NOT_FOUND: there is no such name or version.
+    FAILED_PRECONDITION: the current route table still uses it. Promote another, or roll back, first.
+    """
+    EvaluateAdapter: _aio.UnaryStreamMultiCallable[_adapter_pb2.EvaluateAdapterRequest, _adapter_pb2.EvaluateAdapterResponse]  # type: ignore[assignment]
+    """EvaluateAdapter lets this server's engine write the impressions of held-out reports by a version
+    and by what serves now, scores and judges both, and answers with progress while it goes on and the
+    certificate at the end. It promotes nothing.
+
+    Codes:
+    NOT_FOUND: there is no such adapter, or no such data set in the server's folder.
+    INVALID_ARGUMENT: the data set leaves the folder, or cannot be judged on.
+    FAILED_PRECONDITION: an evaluation is running already, or the server has no folder of data sets.
+    """
     PromoteAdapter: _aio.UnaryUnaryMultiCallable[_adapter_pb2.PromoteAdapterRequest, _adapter_pb2.PromoteAdapterResponse]  # type: ignore[assignment]
     """PromoteAdapter makes the next route table: the adapter gets each slice in which its certificate
-    says PASS, or that a waiver in it opens; every other slice stays as it is.
+    says PASS, or that a waiver in it opens; every other slice stays as it is. With a trial it gets
+    those slices not wholly: as a canary it answers a share of the requests, as a shadow none.
 
     Codes:
     INVALID_ARGUMENT: the certificate cannot be read, was changed, or its signature is not of it.
@@ -124,7 +208,15 @@ class AdapterServiceAsyncStub(AdapterServiceStub):
     FAILED_PRECONDITION: the certificate is about other weights, other clusters or another prompt,
     is expired, lacks a slice or a signature by a key that the server trusts, judged the adapter
     against something else than what serves the slice now, or passes nothing. Judge again.
+    A retired version is refused the same way.
     ABORTED: `expected_route_table` is no longer the current one. Look again, then retry.
+    """
+    EndTrial: _aio.UnaryUnaryMultiCallable[_adapter_pb2.EndTrialRequest, _adapter_pb2.EndTrialResponse]  # type: ignore[assignment]
+    """EndTrial makes the next route table without an adapter's trial; what serves the slices stays.
+
+    Codes:
+    NOT_FOUND: there is no such adapter, or it is on trial nowhere.
+    ABORTED: as in PromoteAdapter.
     """
     RollbackRouteTable: _aio.UnaryUnaryMultiCallable[_adapter_pb2.RollbackRouteTableRequest, _adapter_pb2.RollbackRouteTableResponse]  # type: ignore[assignment]
     """RollbackRouteTable makes the next route table a copy of an earlier one. It takes effect with the
@@ -145,10 +237,29 @@ class AdapterServiceAsyncStub(AdapterServiceStub):
 
     Codes: INVALID_ARGUMENT: the page token is not one this server gave.
     """
+    ExplainRoute: _aio.UnaryUnaryMultiCallable[_adapter_pb2.ExplainRouteRequest, _adapter_pb2.ExplainRouteResponse]  # type: ignore[assignment]
+    """ExplainRoute says which adapter would answer a report, and every step that leads there. Nothing is
+    asked of a model.
+
+    Codes:
+    INVALID_ARGUMENT: the modality is not known.
+    NOT_FOUND: there is no such route table.
+    """
+    GetLiveQuality: _aio.UnaryUnaryMultiCallable[_adapter_pb2.GetLiveQualityRequest, _adapter_pb2.GetLiveQualityResponse]  # type: ignore[assignment]
+    """GetLiveQuality answers with what signed impressions and checks say of each adapter, slice by slice."""
+    ListEvents: _aio.UnaryUnaryMultiCallable[_adapter_pb2.ListEventsRequest, _adapter_pb2.ListEventsResponse]  # type: ignore[assignment]
+    """ListEvents answers with what was changed, by whom, newest first, in pages. The events are a chain:
+    each holds the digest of the one before.
+
+    Codes: INVALID_ARGUMENT: the page token is not one this server gave.
+    """
 
 class AdapterServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdapterService registers adapters and decides, from certificates alone, which one serves which
-    slice. Every change makes a new numbered, immutable route table, wholly or not at all.
+    slice. Every change makes a new numbered, immutable route table, wholly or not at all, and is written
+    down with who made it.
+
+    Errors carry what ImpressionService's carry, and every rpc may end with its general codes.
     """
 
     @_abc_1.abstractmethod
@@ -190,13 +301,58 @@ class AdapterServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def VerifyAdapter(
+        self,
+        request: _adapter_pb2.VerifyAdapterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_adapter_pb2.VerifyAdapterResponse, _abc.Awaitable[_adapter_pb2.VerifyAdapterResponse]]:
+        """VerifyAdapter reads a registered version's files anew and compares them with what was registered.
+
+        Codes:
+        NOT_FOUND: there is no such name or version.
+        FAILED_PRECONDITION: it must not be served: the message says why.
+        DATA_LOSS: a file differs from what was registered.
+        """
+
+    @_abc_1.abstractmethod
+    def RetireAdapter(
+        self,
+        request: _adapter_pb2.RetireAdapterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_adapter_pb2.RetireAdapterResponse, _abc.Awaitable[_adapter_pb2.RetireAdapterResponse]]:
+        """RetireAdapter takes a version out of service for good: it can no longer be promoted, no rollback
+        brings it back, and servers drop it from memory. Its record stays.
+
+        Codes:
+        NOT_FOUND: there is no such name or version.
+        FAILED_PRECONDITION: the current route table still uses it. Promote another, or roll back, first.
+        """
+
+    @_abc_1.abstractmethod
+    def EvaluateAdapter(
+        self,
+        request: _adapter_pb2.EvaluateAdapterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_adapter_pb2.EvaluateAdapterResponse], _abc.AsyncIterator[_adapter_pb2.EvaluateAdapterResponse]]:
+        """EvaluateAdapter lets this server's engine write the impressions of held-out reports by a version
+        and by what serves now, scores and judges both, and answers with progress while it goes on and the
+        certificate at the end. It promotes nothing.
+
+        Codes:
+        NOT_FOUND: there is no such adapter, or no such data set in the server's folder.
+        INVALID_ARGUMENT: the data set leaves the folder, or cannot be judged on.
+        FAILED_PRECONDITION: an evaluation is running already, or the server has no folder of data sets.
+        """
+
+    @_abc_1.abstractmethod
     def PromoteAdapter(
         self,
         request: _adapter_pb2.PromoteAdapterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_adapter_pb2.PromoteAdapterResponse, _abc.Awaitable[_adapter_pb2.PromoteAdapterResponse]]:
         """PromoteAdapter makes the next route table: the adapter gets each slice in which its certificate
-        says PASS, or that a waiver in it opens; every other slice stays as it is.
+        says PASS, or that a waiver in it opens; every other slice stays as it is. With a trial it gets
+        those slices not wholly: as a canary it answers a share of the requests, as a shadow none.
 
         Codes:
         INVALID_ARGUMENT: the certificate cannot be read, was changed, or its signature is not of it.
@@ -204,7 +360,21 @@ class AdapterServiceServicer(metaclass=_abc_1.ABCMeta):
         FAILED_PRECONDITION: the certificate is about other weights, other clusters or another prompt,
         is expired, lacks a slice or a signature by a key that the server trusts, judged the adapter
         against something else than what serves the slice now, or passes nothing. Judge again.
+        A retired version is refused the same way.
         ABORTED: `expected_route_table` is no longer the current one. Look again, then retry.
+        """
+
+    @_abc_1.abstractmethod
+    def EndTrial(
+        self,
+        request: _adapter_pb2.EndTrialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_adapter_pb2.EndTrialResponse, _abc.Awaitable[_adapter_pb2.EndTrialResponse]]:
+        """EndTrial makes the next route table without an adapter's trial; what serves the slices stays.
+
+        Codes:
+        NOT_FOUND: there is no such adapter, or it is on trial nowhere.
+        ABORTED: as in PromoteAdapter.
         """
 
     @_abc_1.abstractmethod
@@ -240,6 +410,40 @@ class AdapterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_adapter_pb2.ListRouteTablesResponse, _abc.Awaitable[_adapter_pb2.ListRouteTablesResponse]]:
         """ListRouteTables answers with every route table, newest first, in pages.
+
+        Codes: INVALID_ARGUMENT: the page token is not one this server gave.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainRoute(
+        self,
+        request: _adapter_pb2.ExplainRouteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_adapter_pb2.ExplainRouteResponse, _abc.Awaitable[_adapter_pb2.ExplainRouteResponse]]:
+        """ExplainRoute says which adapter would answer a report, and every step that leads there. Nothing is
+        asked of a model.
+
+        Codes:
+        INVALID_ARGUMENT: the modality is not known.
+        NOT_FOUND: there is no such route table.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLiveQuality(
+        self,
+        request: _adapter_pb2.GetLiveQualityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_adapter_pb2.GetLiveQualityResponse, _abc.Awaitable[_adapter_pb2.GetLiveQualityResponse]]:
+        """GetLiveQuality answers with what signed impressions and checks say of each adapter, slice by slice."""
+
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _adapter_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_adapter_pb2.ListEventsResponse, _abc.Awaitable[_adapter_pb2.ListEventsResponse]]:
+        """ListEvents answers with what was changed, by whom, newest first, in pages. The events are a chain:
+        each holds the digest of the one before.
 
         Codes: INVALID_ARGUMENT: the page token is not one this server gave.
         """

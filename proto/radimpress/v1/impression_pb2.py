@@ -22,39 +22,54 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eradimpress/v1/impression.proto\x12\rradimpress.v1\"[\n\x19GenerateImpressionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\"K\n\x1aGenerateImpressionResponse\x12-\n\nimpression\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.Impression\"Y\n\x17StreamImpressionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\"\x92\x01\n\x18StreamImpressionResponse\x12,\n\x07started\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.ProvenanceH\x00\x12\x0f\n\x05piece\x18\x02 \x01(\tH\x00\x12.\n\tcompleted\x18\x03 \x01(\x0b\x32\x19.radimpress.v1.ImpressionH\x00\x42\x07\n\x05\x65vent\"w\n\x0bReportInput\x12\x10\n\x08\x66indings\x18\x01 \x01(\t\x12\x10\n\x08modality\x18\x02 \x01(\t\x12\x0e\n\x06\x63linic\x18\x03 \x01(\t\x12\x0c\n\x04\x65xam\x18\x04 \x01(\t\x12\x12\n\nindication\x18\x05 \x01(\t\x12\x12\n\ncomparison\x18\x06 \x01(\t\"\x90\x02\n\nImpression\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12-\n\nprovenance\x18\x03 \x01(\x0b\x32\x19.radimpress.v1.Provenance\x12\x32\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1b.radimpress.v1.FinishReason\x12\x33\n\x0e\x63heck_findings\x18\x05 \x03(\x0b\x32\x1b.radimpress.v1.CheckFinding\x12\x15\n\rprompt_tokens\x18\x06 \x01(\x05\x12\x19\n\x11impression_tokens\x18\x07 \x01(\x05\x12\x16\n\x0elatency_micros\x18\x08 \x01(\x03\".\n\x0c\x43heckFinding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xf3\x01\n\nProvenance\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12!\n\x04\x63\x65ll\x18\x06 \x01(\x0b\x32\x13.radimpress.v1.Cell\x12*\n\x06reason\x18\x07 \x01(\x0e\x32\x1a.radimpress.v1.RouteReason\x12\x13\n\x0broute_table\x18\x08 \x01(\x03\x12\x16\n\x0eprompt_version\x18\t \x01(\t\x12\x0e\n\x06waiver\x18\n \x01(\t\"B\n\x04\x43\x65ll\x12)\n\x08modality\x18\x01 \x01(\x0e\x32\x17.radimpress.v1.Modality\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t*\xd1\x01\n\x08Modality\x12\x18\n\x14MODALITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODALITY_MR\x10\x01\x12\x0f\n\x0bMODALITY_CT\x10\x02\x12\x0f\n\x0bMODALITY_CR\x10\x03\x12\x0f\n\x0bMODALITY_XR\x10\x04\x12\x0f\n\x0bMODALITY_US\x10\x05\x12\x0f\n\x0bMODALITY_NM\x10\x06\x12\x0f\n\x0bMODALITY_MG\x10\x07\x12\x0f\n\x0bMODALITY_PT\x10\x08\x12\x0f\n\x0bMODALITY_RF\x10\t\x12\x12\n\x0eMODALITY_OTHER\x10\n*\xa7\x01\n\x0bRouteReason\x12\x1c\n\x18ROUTE_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUTE_REASON_CELL\x10\x01\x12\x1f\n\x1bROUTE_REASON_CLINIC_UNKNOWN\x10\x02\x12%\n!ROUTE_REASON_MODALITY_UNSPECIFIED\x10\x03\x12\x1b\n\x17ROUTE_REASON_NOT_JUDGED\x10\x04*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xe5\x01\n\x11ImpressionService\x12i\n\x12GenerateImpression\x12(.radimpress.v1.GenerateImpressionRequest\x1a).radimpress.v1.GenerateImpressionResponse\x12\x65\n\x10StreamImpression\x12&.radimpress.v1.StreamImpressionRequest\x1a\'.radimpress.v1.StreamImpressionResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eradimpress/v1/impression.proto\x12\rradimpress.v1\x1a\x1egoogle/protobuf/duration.proto\"[\n\x19GenerateImpressionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\"K\n\x1aGenerateImpressionResponse\x12-\n\nimpression\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.Impression\"Y\n\x17StreamImpressionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\"\x92\x01\n\x18StreamImpressionResponse\x12,\n\x07started\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.ProvenanceH\x00\x12\x0f\n\x05piece\x18\x02 \x01(\tH\x00\x12.\n\tcompleted\x18\x03 \x01(\x0b\x32\x19.radimpress.v1.ImpressionH\x00\x42\x07\n\x05\x65vent\"Y\n\x17\x42\x61tchImpressionsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\"\x94\x01\n\x18\x42\x61tchImpressionsResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\nimpression\x18\x02 \x01(\x0b\x32\x19.radimpress.v1.ImpressionH\x00\x12)\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x16.radimpress.v1.FailureH\x00\x42\x08\n\x06result\"w\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12.\n\x0bretry_delay\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"x\n\x1cRecordFinalImpressionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x1a.radimpress.v1.ReportInput\x12\x18\n\x10\x66inal_impression\x18\x03 \x01(\t\"\xab\x01\n\x1dRecordFinalImpressionResponse\x12-\n\nprovenance\x18\x01 \x01(\x0b\x32\x19.radimpress.v1.Provenance\x12\x15\n\redit_distance\x18\x02 \x01(\x01\x12\x0f\n\x07rouge_l\x18\x03 \x01(\x01\x12\x33\n\x0e\x63heck_outcomes\x18\x04 \x03(\x0b\x32\x1b.radimpress.v1.CheckOutcome\",\n\x0c\x43heckOutcome\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\r\n\x05right\x18\x02 \x01(\x08\"w\n\x0bReportInput\x12\x10\n\x08\x66indings\x18\x01 \x01(\t\x12\x10\n\x08modality\x18\x02 \x01(\t\x12\x0e\n\x06\x63linic\x18\x03 \x01(\t\x12\x0c\n\x04\x65xam\x18\x04 \x01(\t\x12\x12\n\nindication\x18\x05 \x01(\t\x12\x12\n\ncomparison\x18\x06 \x01(\t\"\x90\x02\n\nImpression\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12-\n\nprovenance\x18\x03 \x01(\x0b\x32\x19.radimpress.v1.Provenance\x12\x32\n\rfinish_reason\x18\x04 \x01(\x0e\x32\x1b.radimpress.v1.FinishReason\x12\x33\n\x0e\x63heck_findings\x18\x05 \x03(\x0b\x32\x1b.radimpress.v1.CheckFinding\x12\x15\n\rprompt_tokens\x18\x06 \x01(\x05\x12\x19\n\x11impression_tokens\x18\x07 \x01(\x05\x12\x16\n\x0elatency_micros\x18\x08 \x01(\x03\".\n\x0c\x43heckFinding\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x94\x02\n\nProvenance\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x12\n\nbase_model\x18\x04 \x01(\t\x12\x13\n\x0b\x62\x61se_digest\x18\x05 \x01(\t\x12!\n\x04\x63\x65ll\x18\x06 \x01(\x0b\x32\x13.radimpress.v1.Cell\x12*\n\x06reason\x18\x07 \x01(\x0e\x32\x1a.radimpress.v1.RouteReason\x12\x13\n\x0broute_table\x18\x08 \x01(\x03\x12\x16\n\x0eprompt_version\x18\t \x01(\t\x12\x0e\n\x06waiver\x18\n \x01(\t\x12\x1f\n\x03\x61rm\x18\x0b \x01(\x0e\x32\x12.radimpress.v1.Arm\"B\n\x04\x43\x65ll\x12)\n\x08modality\x18\x01 \x01(\x0e\x32\x17.radimpress.v1.Modality\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t*=\n\x03\x41rm\x12\x13\n\x0f\x41RM_UNSPECIFIED\x10\x00\x12\x11\n\rARM_INCUMBENT\x10\x01\x12\x0e\n\nARM_CANARY\x10\x02*\xd1\x01\n\x08Modality\x12\x18\n\x14MODALITY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bMODALITY_MR\x10\x01\x12\x0f\n\x0bMODALITY_CT\x10\x02\x12\x0f\n\x0bMODALITY_CR\x10\x03\x12\x0f\n\x0bMODALITY_XR\x10\x04\x12\x0f\n\x0bMODALITY_US\x10\x05\x12\x0f\n\x0bMODALITY_NM\x10\x06\x12\x0f\n\x0bMODALITY_MG\x10\x07\x12\x0f\n\x0bMODALITY_PT\x10\x08\x12\x0f\n\x0bMODALITY_RF\x10\t\x12\x12\n\x0eMODALITY_OTHER\x10\n*\xfc\x01\n\x0bRouteReason\x12\x1c\n\x18ROUTE_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11ROUTE_REASON_CELL\x10\x01\x12\x1f\n\x1bROUTE_REASON_CLINIC_UNKNOWN\x10\x02\x12%\n!ROUTE_REASON_MODALITY_UNSPECIFIED\x10\x03\x12\x1b\n\x17ROUTE_REASON_NOT_JUDGED\x10\x04\x12\x17\n\x13ROUTE_REASON_CANARY\x10\x05\x12\x1f\n\x1bROUTE_REASON_FINDINGS_SHORT\x10\x06\x12\x19\n\x15ROUTE_REASON_LANGUAGE\x10\x07*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xc2\x03\n\x11ImpressionService\x12i\n\x12GenerateImpression\x12(.radimpress.v1.GenerateImpressionRequest\x1a).radimpress.v1.GenerateImpressionResponse\x12\x65\n\x10StreamImpression\x12&.radimpress.v1.StreamImpressionRequest\x1a\'.radimpress.v1.StreamImpressionResponse0\x01\x12g\n\x10\x42\x61tchImpressions\x12&.radimpress.v1.BatchImpressionsRequest\x1a\'.radimpress.v1.BatchImpressionsResponse(\x01\x30\x01\x12r\n\x15RecordFinalImpression\x12+.radimpress.v1.RecordFinalImpressionRequest\x1a,.radimpress.v1.RecordFinalImpressionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'radimpress.v1.impression_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODALITY']._serialized_start=1218
-  _globals['_MODALITY']._serialized_end=1427
-  _globals['_ROUTEREASON']._serialized_start=1430
-  _globals['_ROUTEREASON']._serialized_end=1597
-  _globals['_FINISHREASON']._serialized_start=1599
-  _globals['_FINISHREASON']._serialized_end=1694
-  _globals['_GENERATEIMPRESSIONREQUEST']._serialized_start=49
-  _globals['_GENERATEIMPRESSIONREQUEST']._serialized_end=140
-  _globals['_GENERATEIMPRESSIONRESPONSE']._serialized_start=142
-  _globals['_GENERATEIMPRESSIONRESPONSE']._serialized_end=217
-  _globals['_STREAMIMPRESSIONREQUEST']._serialized_start=219
-  _globals['_STREAMIMPRESSIONREQUEST']._serialized_end=308
-  _globals['_STREAMIMPRESSIONRESPONSE']._serialized_start=311
-  _globals['_STREAMIMPRESSIONRESPONSE']._serialized_end=457
-  _globals['_REPORTINPUT']._serialized_start=459
-  _globals['_REPORTINPUT']._serialized_end=578
-  _globals['_IMPRESSION']._serialized_start=581
-  _globals['_IMPRESSION']._serialized_end=853
-  _globals['_CHECKFINDING']._serialized_start=855
-  _globals['_CHECKFINDING']._serialized_end=901
-  _globals['_PROVENANCE']._serialized_start=904
-  _globals['_PROVENANCE']._serialized_end=1147
-  _globals['_CELL']._serialized_start=1149
-  _globals['_CELL']._serialized_end=1215
-  _globals['_IMPRESSIONSERVICE']._serialized_start=1697
-  _globals['_IMPRESSIONSERVICE']._serialized_end=1926
+  _globals['_ARM']._serialized_start=1987
+  _globals['_ARM']._serialized_end=2048
+  _globals['_MODALITY']._serialized_start=2051
+  _globals['_MODALITY']._serialized_end=2260
+  _globals['_ROUTEREASON']._serialized_start=2263
+  _globals['_ROUTEREASON']._serialized_end=2515
+  _globals['_FINISHREASON']._serialized_start=2517
+  _globals['_FINISHREASON']._serialized_end=2612
+  _globals['_GENERATEIMPRESSIONREQUEST']._serialized_start=81
+  _globals['_GENERATEIMPRESSIONREQUEST']._serialized_end=172
+  _globals['_GENERATEIMPRESSIONRESPONSE']._serialized_start=174
+  _globals['_GENERATEIMPRESSIONRESPONSE']._serialized_end=249
+  _globals['_STREAMIMPRESSIONREQUEST']._serialized_start=251
+  _globals['_STREAMIMPRESSIONREQUEST']._serialized_end=340
+  _globals['_STREAMIMPRESSIONRESPONSE']._serialized_start=343
+  _globals['_STREAMIMPRESSIONRESPONSE']._serialized_end=489
+  _globals['_BATCHIMPRESSIONSREQUEST']._serialized_start=491
+  _globals['_BATCHIMPRESSIONSREQUEST']._serialized_end=580
+  _globals['_BATCHIMPRESSIONSRESPONSE']._serialized_start=583
+  _globals['_BATCHIMPRESSIONSRESPONSE']._serialized_end=731
+  _globals['_FAILURE']._serialized_start=733
+  _globals['_FAILURE']._serialized_end=852
+  _globals['_RECORDFINALIMPRESSIONREQUEST']._serialized_start=854
+  _globals['_RECORDFINALIMPRESSIONREQUEST']._serialized_end=974
+  _globals['_RECORDFINALIMPRESSIONRESPONSE']._serialized_start=977
+  _globals['_RECORDFINALIMPRESSIONRESPONSE']._serialized_end=1148
+  _globals['_CHECKOUTCOME']._serialized_start=1150
+  _globals['_CHECKOUTCOME']._serialized_end=1194
+  _globals['_REPORTINPUT']._serialized_start=1196
+  _globals['_REPORTINPUT']._serialized_end=1315
+  _globals['_IMPRESSION']._serialized_start=1318
+  _globals['_IMPRESSION']._serialized_end=1590
+  _globals['_CHECKFINDING']._serialized_start=1592
+  _globals['_CHECKFINDING']._serialized_end=1638
+  _globals['_PROVENANCE']._serialized_start=1641
+  _globals['_PROVENANCE']._serialized_end=1917
+  _globals['_CELL']._serialized_start=1919
+  _globals['_CELL']._serialized_end=1985
+  _globals['_IMPRESSIONSERVICE']._serialized_start=2615
+  _globals['_IMPRESSIONSERVICE']._serialized_end=3065
 # @@protoc_insertion_point(module_scope)

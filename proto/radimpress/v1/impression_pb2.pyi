@@ -5,6 +5,7 @@ radimpress.v1 is what radimpress promises to hospital systems."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -18,6 +19,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Arm:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ArmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Arm.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ARM_UNSPECIFIED: _Arm.ValueType  # 0
+    """Not stated."""
+    ARM_INCUMBENT: _Arm.ValueType  # 1
+    """What serves the slice, whether or not something is on trial beside it."""
+    ARM_CANARY: _Arm.ValueType  # 2
+    """A canary: on trial with a share of the slice's requests."""
+
+class Arm(_Arm, metaclass=_ArmEnumTypeWrapper):
+    """Arm says on which side of a trial an answer stands."""
+
+ARM_UNSPECIFIED: Arm.ValueType  # 0
+"""Not stated."""
+ARM_INCUMBENT: Arm.ValueType  # 1
+"""What serves the slice, whether or not something is on trial beside it."""
+ARM_CANARY: Arm.ValueType  # 2
+"""A canary: on trial with a share of the slice's requests."""
+Global___Arm: _TypeAlias = Arm  # noqa: Y015
 
 class _Modality:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -91,6 +116,12 @@ class _RouteReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RouteReas
     """No modality was stated: the base model answers."""
     ROUTE_REASON_NOT_JUDGED: _RouteReason.ValueType  # 4
     """No adapter was shown to be good enough in this slice: the base model answers."""
+    ROUTE_REASON_CANARY: _RouteReason.ValueType  # 5
+    """The adapter is on trial in this slice, and the request fell to it."""
+    ROUTE_REASON_FINDINGS_SHORT: _RouteReason.ValueType  # 6
+    """The findings are shorter than any that adapters learnt from: the base model answers."""
+    ROUTE_REASON_LANGUAGE: _RouteReason.ValueType  # 7
+    """The findings are in a language that adapters did not learn: the base model answers."""
 
 class RouteReason(_RouteReason, metaclass=_RouteReasonEnumTypeWrapper):
     """RouteReason says why an adapter answers a request."""
@@ -105,6 +136,12 @@ ROUTE_REASON_MODALITY_UNSPECIFIED: RouteReason.ValueType  # 3
 """No modality was stated: the base model answers."""
 ROUTE_REASON_NOT_JUDGED: RouteReason.ValueType  # 4
 """No adapter was shown to be good enough in this slice: the base model answers."""
+ROUTE_REASON_CANARY: RouteReason.ValueType  # 5
+"""The adapter is on trial in this slice, and the request fell to it."""
+ROUTE_REASON_FINDINGS_SHORT: RouteReason.ValueType  # 6
+"""The findings are shorter than any that adapters learnt from: the base model answers."""
+ROUTE_REASON_LANGUAGE: RouteReason.ValueType  # 7
+"""The findings are in a language that adapters did not learn: the base model answers."""
 Global___RouteReason: _TypeAlias = RouteReason  # noqa: Y015
 
 class _FinishReason:
@@ -140,8 +177,8 @@ class GenerateImpressionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The caller's name for this request, at most 128 characters; it comes back in the answer. The
-    server makes one when it is empty.
+    """The caller's name for this request, at most 128 characters, of its own within the clinic; it
+    comes back in the answer. The server makes one when it is empty.
     """
     @_builtins.property
     def report(self) -> Global___ReportInput:
@@ -248,6 +285,206 @@ class StreamImpressionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___StreamImpressionResponse: _TypeAlias = StreamImpressionResponse  # noqa: Y015
+
+@_typing.final
+class BatchImpressionsRequest(_message.Message):
+    """BatchImpressionsRequest is one report of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """As in GenerateImpressionRequest, but never empty."""
+    @_builtins.property
+    def report(self) -> Global___ReportInput:
+        """The report to write the impression of."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        report: Global___ReportInput | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchImpressionsRequest: _TypeAlias = BatchImpressionsRequest  # noqa: Y015
+
+@_typing.final
+class BatchImpressionsResponse(_message.Message):
+    """BatchImpressionsResponse is the answer to one report of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IMPRESSION_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The request that this answers."""
+    @_builtins.property
+    def impression(self) -> Global___Impression:
+        """The impression."""
+
+    @_builtins.property
+    def failure(self) -> Global___Failure:
+        """The status that GenerateImpression would have ended with."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        impression: Global___Impression | None = ...,
+        failure: Global___Failure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "impression", b"impression", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "impression", b"impression", "request_id", b"request_id", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["impression", "failure"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___BatchImpressionsResponse: _TypeAlias = BatchImpressionsResponse  # noqa: Y015
+
+@_typing.final
+class Failure(_message.Message):
+    """Failure is what became of one report of a batch that has no impression."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    RETRY_DELAY_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """The canonical code, as in google.rpc.Code."""
+    message: _builtins.str
+    """What is wrong, quoting no report."""
+    reason: _builtins.str
+    """The reason of google.rpc.ErrorInfo."""
+    field: _builtins.str
+    """The field at fault; empty where there is none."""
+    @_builtins.property
+    def retry_delay(self) -> _duration_pb2.Duration:
+        """When to try again; absent where trying again cannot help."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        field: _builtins.str = ...,
+        retry_delay: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_delay", b"retry_delay"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message", "reason", b"reason", "retry_delay", b"retry_delay"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Failure: _TypeAlias = Failure  # noqa: Y015
+
+@_typing.final
+class RecordFinalImpressionRequest(_message.Message):
+    """RecordFinalImpressionRequest carries what was signed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    FINAL_IMPRESSION_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The request that the answer carried."""
+    final_impression: _builtins.str
+    """The signed impression. Required; at most 20,000 characters."""
+    @_builtins.property
+    def report(self) -> Global___ReportInput:
+        """The report, as it was asked about."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        report: Global___ReportInput | None = ...,
+        final_impression: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["final_impression", b"final_impression", "report", b"report", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordFinalImpressionRequest: _TypeAlias = RecordFinalImpressionRequest  # noqa: Y015
+
+@_typing.final
+class RecordFinalImpressionResponse(_message.Message):
+    """RecordFinalImpressionResponse says how far the answer was from what was signed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    EDIT_DISTANCE_FIELD_NUMBER: _builtins.int
+    ROUGE_L_FIELD_NUMBER: _builtins.int
+    CHECK_OUTCOMES_FIELD_NUMBER: _builtins.int
+    edit_distance: _builtins.float
+    """Words to insert, delete or replace, over the words of the longer text; 0 is signed unchanged."""
+    rouge_l: _builtins.float
+    """ROUGE-L of the answer against the signed text, F1, from 0 to 1."""
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """Who had written the answer."""
+
+    @_builtins.property
+    def check_outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckOutcome]:
+        """The checks that had noticed something, and whether the signed text shows them right."""
+
+    def __init__(
+        self,
+        *,
+        provenance: Global___Provenance | None = ...,
+        edit_distance: _builtins.float = ...,
+        rouge_l: _builtins.float = ...,
+        check_outcomes: _abc.Iterable[Global___CheckOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_outcomes", b"check_outcomes", "edit_distance", b"edit_distance", "provenance", b"provenance", "rouge_l", b"rouge_l"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordFinalImpressionResponse: _TypeAlias = RecordFinalImpressionResponse  # noqa: Y015
+
+@_typing.final
+class CheckOutcome(_message.Message):
+    """CheckOutcome says whether a check that noticed something was right."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    check: _builtins.str
+    """The check, as in "laterality"."""
+    right: _builtins.bool
+    """Whether the signed text no longer shows what it noticed."""
+    def __init__(
+        self,
+        *,
+        check: _builtins.str = ...,
+        right: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "right", b"right"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckOutcome: _TypeAlias = CheckOutcome  # noqa: Y015
 
 @_typing.final
 class ReportInput(_message.Message):
@@ -391,6 +628,7 @@ class Provenance(_message.Message):
     ROUTE_TABLE_FIELD_NUMBER: _builtins.int
     PROMPT_VERSION_FIELD_NUMBER: _builtins.int
     WAIVER_FIELD_NUMBER: _builtins.int
+    ARM_FIELD_NUMBER: _builtins.int
     adapter: _builtins.str
     """The adapter's name; "base" when the base model alone wrote it."""
     version: _builtins.int
@@ -411,6 +649,8 @@ class Provenance(_message.Message):
     """The waiver under which this adapter serves this slice: who gave it, why, and until when; empty
     where the gate passed the slice, and for the base model.
     """
+    arm: Global___Arm.ValueType
+    """Whether the adapter is on trial here, beside the one that serves the slice."""
     @_builtins.property
     def cell(self) -> Global___Cell:
         """The slice that the request fell into."""
@@ -428,10 +668,11 @@ class Provenance(_message.Message):
         route_table: _builtins.int = ...,
         prompt_version: _builtins.str = ...,
         waiver: _builtins.str = ...,
+        arm: Global___Arm.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cell", b"cell"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "base_digest", b"base_digest", "base_model", b"base_model", "cell", b"cell", "digest", b"digest", "prompt_version", b"prompt_version", "reason", b"reason", "route_table", b"route_table", "version", b"version", "waiver", b"waiver"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "arm", b"arm", "base_digest", b"base_digest", "base_model", b"base_model", "cell", b"cell", "digest", b"digest", "prompt_version", b"prompt_version", "reason", b"reason", "route_table", b"route_table", "version", b"version", "waiver", b"waiver"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,6 +31,17 @@ class ImpressionServiceStub:
 
     Every answer says which adapter version, by digest, wrote it. No rpc ever answers from another
     adapter, or from the base model, without saying so in `Provenance`.
+
+    Every error carries a google.rpc.ErrorInfo with the domain "radimpress" and a reason that never
+    changes; INVALID_ARGUMENT carries a google.rpc.BadRequest that names each field, and whatever may
+    be tried again a google.rpc.RetryInfo that says when. No error quotes a report.
+
+    Codes of every rpc, beside its own:
+    UNAUTHENTICATED: no token, or one that is not known or no longer valid.
+    PERMISSION_DENIED: the caller's role may not ask this, or not for this clinic. Do not retry.
+    RESOURCE_EXHAUSTED: the caller asks more often than it may, or the message is too large.
+    UNAVAILABLE: the server is starting or stopping, or its registry cannot be reached. Retry with
+    backoff.
     """
 
     def __init__(self, channel):
@@ -49,6 +60,16 @@ class ImpressionServiceStub:
                 request_serializer=radimpress_dot_v1_dot_impression__pb2.StreamImpressionRequest.SerializeToString,
                 response_deserializer=radimpress_dot_v1_dot_impression__pb2.StreamImpressionResponse.FromString,
                 _registered_method=True)
+        self.BatchImpressions = channel.stream_stream(
+                '/radimpress.v1.ImpressionService/BatchImpressions',
+                request_serializer=radimpress_dot_v1_dot_impression__pb2.BatchImpressionsRequest.SerializeToString,
+                response_deserializer=radimpress_dot_v1_dot_impression__pb2.BatchImpressionsResponse.FromString,
+                _registered_method=True)
+        self.RecordFinalImpression = channel.unary_unary(
+                '/radimpress.v1.ImpressionService/RecordFinalImpression',
+                request_serializer=radimpress_dot_v1_dot_impression__pb2.RecordFinalImpressionRequest.SerializeToString,
+                response_deserializer=radimpress_dot_v1_dot_impression__pb2.RecordFinalImpressionResponse.FromString,
+                _registered_method=True)
 
 
 class ImpressionServiceServicer:
@@ -57,20 +78,35 @@ class ImpressionServiceServicer:
 
     Every answer says which adapter version, by digest, wrote it. No rpc ever answers from another
     adapter, or from the base model, without saying so in `Provenance`.
+
+    Every error carries a google.rpc.ErrorInfo with the domain "radimpress" and a reason that never
+    changes; INVALID_ARGUMENT carries a google.rpc.BadRequest that names each field, and whatever may
+    be tried again a google.rpc.RetryInfo that says when. No error quotes a report.
+
+    Codes of every rpc, beside its own:
+    UNAUTHENTICATED: no token, or one that is not known or no longer valid.
+    PERMISSION_DENIED: the caller's role may not ask this, or not for this clinic. Do not retry.
+    RESOURCE_EXHAUSTED: the caller asks more often than it may, or the message is too large.
+    UNAVAILABLE: the server is starting or stopping, or its registry cannot be reached. Retry with
+    backoff.
     """
 
     def GenerateImpression(self, request, context):
         """GenerateImpression answers with the whole impression.
 
+        A `request_id` that a clinic used before is answered as it was then, whatever happened to the
+        routes since, so that a request can be sent again without harm.
+
         Codes:
-        INVALID_ARGUMENT: a field is empty, unknown or too long; the details carry a
-        google.rpc.BadRequest. Do not retry.
-        RESOURCE_EXHAUSTED: the queue is full. Retry with backoff.
+        INVALID_ARGUMENT: a field is empty, unknown or too long, or the server's input policy refuses
+        the findings. Do not retry.
+        ALREADY_EXISTS: the clinic used this `request_id` for another report. Do not retry.
+        RESOURCE_EXHAUSTED: the queue is full, or so long that the deadline could not be met. Retry when
+        RetryInfo says.
         INTERNAL: the model wrote nothing, or the engine failed. Do not retry.
         DEADLINE_EXCEEDED: the deadline passed before the impression was complete.
         DATA_LOSS: the adapter that serves this slice is not the file that was judged; nothing is
         answered in its place. Do not retry; tell the operator.
-        UNAVAILABLE: the server is starting or stopping. Retry with backoff.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,6 +117,30 @@ class ImpressionServiceServicer:
         then the whole impression. The pieces put together are the whole text.
 
         Codes: those of GenerateImpression. A stream that ends without `completed` holds no impression.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchImpressions(self, request_iterator, context):
+        """BatchImpressions takes any number of reports and answers each as soon as it is done, in any
+        order; `request_id` says which. One report's error is its own answer and ends nobody else's. The
+        server reads on only while it has room, so that a sender who is too fast is held up, not refused.
+
+        Codes: INVALID_ARGUMENT: a `request_id` is empty, or stands twice in the stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordFinalImpression(self, request, context):
+        """RecordFinalImpression takes the text that a radiologist signed for an answer of this service. It
+        feeds live quality, and `radimpress reports export` for the next training. Sent again with the
+        same text it changes nothing; with another text the newer one counts.
+
+        Codes:
+        INVALID_ARGUMENT: a field is empty or too long, or the report is not the one that was asked about.
+        NOT_FOUND: the clinic has no answer with this `request_id`, or it was kept long enough.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,6 +159,16 @@ def add_ImpressionServiceServicer_to_server(servicer, server):
                     request_deserializer=radimpress_dot_v1_dot_impression__pb2.StreamImpressionRequest.FromString,
                     response_serializer=radimpress_dot_v1_dot_impression__pb2.StreamImpressionResponse.SerializeToString,
             ),
+            'BatchImpressions': grpc.stream_stream_rpc_method_handler(
+                    servicer.BatchImpressions,
+                    request_deserializer=radimpress_dot_v1_dot_impression__pb2.BatchImpressionsRequest.FromString,
+                    response_serializer=radimpress_dot_v1_dot_impression__pb2.BatchImpressionsResponse.SerializeToString,
+            ),
+            'RecordFinalImpression': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordFinalImpression,
+                    request_deserializer=radimpress_dot_v1_dot_impression__pb2.RecordFinalImpressionRequest.FromString,
+                    response_serializer=radimpress_dot_v1_dot_impression__pb2.RecordFinalImpressionResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'radimpress.v1.ImpressionService', rpc_method_handlers)
@@ -113,6 +183,17 @@ class ImpressionService:
 
     Every answer says which adapter version, by digest, wrote it. No rpc ever answers from another
     adapter, or from the base model, without saying so in `Provenance`.
+
+    Every error carries a google.rpc.ErrorInfo with the domain "radimpress" and a reason that never
+    changes; INVALID_ARGUMENT carries a google.rpc.BadRequest that names each field, and whatever may
+    be tried again a google.rpc.RetryInfo that says when. No error quotes a report.
+
+    Codes of every rpc, beside its own:
+    UNAUTHENTICATED: no token, or one that is not known or no longer valid.
+    PERMISSION_DENIED: the caller's role may not ask this, or not for this clinic. Do not retry.
+    RESOURCE_EXHAUSTED: the caller asks more often than it may, or the message is too large.
+    UNAVAILABLE: the server is starting or stopping, or its registry cannot be reached. Retry with
+    backoff.
     """
 
     @staticmethod
@@ -159,6 +240,60 @@ class ImpressionService:
             '/radimpress.v1.ImpressionService/StreamImpression',
             radimpress_dot_v1_dot_impression__pb2.StreamImpressionRequest.SerializeToString,
             radimpress_dot_v1_dot_impression__pb2.StreamImpressionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchImpressions(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/radimpress.v1.ImpressionService/BatchImpressions',
+            radimpress_dot_v1_dot_impression__pb2.BatchImpressionsRequest.SerializeToString,
+            radimpress_dot_v1_dot_impression__pb2.BatchImpressionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordFinalImpression(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/radimpress.v1.ImpressionService/RecordFinalImpression',
+            radimpress_dot_v1_dot_impression__pb2.RecordFinalImpressionRequest.SerializeToString,
+            radimpress_dot_v1_dot_impression__pb2.RecordFinalImpressionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,6 +32,17 @@ class ImpressionServiceStub:
 
     Every answer says which adapter version, by digest, wrote it. No rpc ever answers from another
     adapter, or from the base model, without saying so in `Provenance`.
+
+    Every error carries a google.rpc.ErrorInfo with the domain "radimpress" and a reason that never
+    changes; INVALID_ARGUMENT carries a google.rpc.BadRequest that names each field, and whatever may
+    be tried again a google.rpc.RetryInfo that says when. No error quotes a report.
+
+    Codes of every rpc, beside its own:
+    UNAUTHENTICATED: no token, or one that is not known or no longer valid.
+    PERMISSION_DENIED: the caller's role may not ask this, or not for this clinic. Do not retry.
+    RESOURCE_EXHAUSTED: the caller asks more often than it may, or the message is too large.
+    UNAVAILABLE: the server is starting or stopping, or its registry cannot be reached. Retry with
+    backoff.
     """
 
     @_typing.overload
@@ -41,21 +52,41 @@ class ImpressionServiceStub:
     GenerateImpression: _grpc.UnaryUnaryMultiCallable[_impression_pb2.GenerateImpressionRequest, _impression_pb2.GenerateImpressionResponse]
     """GenerateImpression answers with the whole impression.
 
+    A `request_id` that a clinic used before is answered as it was then, whatever happened to the
+    routes since, so that a request can be sent again without harm.
+
     Codes:
-    INVALID_ARGUMENT: a field is empty, unknown or too long; the details carry a
-    google.rpc.BadRequest. Do not retry.
-    RESOURCE_EXHAUSTED: the queue is full. Retry with backoff.
+    INVALID_ARGUMENT: a field is empty, unknown or too long, or the server's input policy refuses
+    the findings. Do not retry.
+    ALREADY_EXISTS: the clinic used this `request_id` for another report. Do not retry.
+    RESOURCE_EXHAUSTED: the queue is full, or so long that the deadline could not be met. Retry when
+    RetryInfo says.
     INTERNAL: the model wrote nothing, or the engine failed. Do not retry.
     DEADLINE_EXCEEDED: the deadline passed before the impression was complete.
     DATA_LOSS: the adapter that serves this slice is not the file that was judged; nothing is
     answered in its place. Do not retry; tell the operator.
-    UNAVAILABLE: the server is starting or stopping. Retry with backoff.
     """
     StreamImpression: _grpc.UnaryStreamMultiCallable[_impression_pb2.StreamImpressionRequest, _impression_pb2.StreamImpressionResponse]
     """StreamImpression answers with the provenance first, then pieces of text as they are written,
     then the whole impression. The pieces put together are the whole text.
 
     Codes: those of GenerateImpression. A stream that ends without `completed` holds no impression.
+    """
+    BatchImpressions: _grpc.StreamStreamMultiCallable[_impression_pb2.BatchImpressionsRequest, _impression_pb2.BatchImpressionsResponse]
+    """BatchImpressions takes any number of reports and answers each as soon as it is done, in any
+    order; `request_id` says which. One report's error is its own answer and ends nobody else's. The
+    server reads on only while it has room, so that a sender who is too fast is held up, not refused.
+
+    Codes: INVALID_ARGUMENT: a `request_id` is empty, or stands twice in the stream.
+    """
+    RecordFinalImpression: _grpc.UnaryUnaryMultiCallable[_impression_pb2.RecordFinalImpressionRequest, _impression_pb2.RecordFinalImpressionResponse]
+    """RecordFinalImpression takes the text that a radiologist signed for an answer of this service. It
+    feeds live quality, and `radimpress reports export` for the next training. Sent again with the
+    same text it changes nothing; with another text the newer one counts.
+
+    Codes:
+    INVALID_ARGUMENT: a field is empty or too long, or the report is not the one that was asked about.
+    NOT_FOUND: the clinic has no answer with this `request_id`, or it was kept long enough.
     """
 
 @_typing.type_check_only
@@ -65,27 +96,58 @@ class ImpressionServiceAsyncStub(ImpressionServiceStub):
 
     Every answer says which adapter version, by digest, wrote it. No rpc ever answers from another
     adapter, or from the base model, without saying so in `Provenance`.
+
+    Every error carries a google.rpc.ErrorInfo with the domain "radimpress" and a reason that never
+    changes; INVALID_ARGUMENT carries a google.rpc.BadRequest that names each field, and whatever may
+    be tried again a google.rpc.RetryInfo that says when. No error quotes a report.
+
+    Codes of every rpc, beside its own:
+    UNAUTHENTICATED: no token, or one that is not known or no longer valid.
+    PERMISSION_DENIED: the caller's role may not ask this, or not for this clinic. Do not retry.
+    RESOURCE_EXHAUSTED: the caller asks more often than it may, or the message is too large.
+    UNAVAILABLE: the server is starting or stopping, or its registry cannot be reached. Retry with
+    backoff.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GenerateImpression: _aio.UnaryUnaryMultiCallable[_impression_pb2.GenerateImpressionRequest, _impression_pb2.GenerateImpressionResponse]  # type: ignore[assignment]
     """GenerateImpression answers with the whole impression.
 
+    A `request_id` that a clinic used before is answered as it was then, whatever happened to the
+    routes since, so that a request can be sent again without harm.
+
     Codes:
-    INVALID_ARGUMENT: a field is empty, unknown or too long; the details carry a
-    google.rpc.BadRequest. Do not retry.
-    RESOURCE_EXHAUSTED: the queue is full. Retry with backoff.
+    INVALID_ARGUMENT: a field is empty, unknown or too long, or the server's input policy refuses
+    the findings. Do not retry.
+    ALREADY_EXISTS: the clinic used this `request_id` for another report. Do not retry.
+    RESOURCE_EXHAUSTED: the queue is full, or so long that the deadline could not be met. Retry when
+    RetryInfo says.
     INTERNAL: the model wrote nothing, or the engine failed. Do not retry.
     DEADLINE_EXCEEDED: the deadline passed before the impression was complete.
     DATA_LOSS: the adapter that serves this slice is not the file that was judged; nothing is
     answered in its place. Do not retry; tell the operator.
-    UNAVAILABLE: the server is starting or stopping. Retry with backoff.
     """
     StreamImpression: _aio.UnaryStreamMultiCallable[_impression_pb2.StreamImpressionRequest, _impression_pb2.StreamImpressionResponse]  # type: ignore[assignment]
     """StreamImpression answers with the provenance first, then pieces of text as they are written,
     then the whole impression. The pieces put together are the whole text.
 
     Codes: those of GenerateImpression. A stream that ends without `completed` holds no impression.
+    """
+    BatchImpressions: _aio.StreamStreamMultiCallable[_impression_pb2.BatchImpressionsRequest, _impression_pb2.BatchImpressionsResponse]  # type: ignore[assignment]
+    """BatchImpressions takes any number of reports and answers each as soon as it is done, in any
+    order; `request_id` says which. One report's error is its own answer and ends nobody else's. The
+    server reads on only while it has room, so that a sender who is too fast is held up, not refused.
+
+    Codes: INVALID_ARGUMENT: a `request_id` is empty, or stands twice in the stream.
+    """
+    RecordFinalImpression: _aio.UnaryUnaryMultiCallable[_impression_pb2.RecordFinalImpressionRequest, _impression_pb2.RecordFinalImpressionResponse]  # type: ignore[assignment]
+    """RecordFinalImpression takes the text that a radiologist signed for an answer of this service. It
+    feeds live quality, and `radimpress reports export` for the next training. Sent again with the
+    same text it changes nothing; with another text the newer one counts.
+
+    Codes:
+    INVALID_ARGUMENT: a field is empty or too long, or the report is not the one that was asked about.
+    NOT_FOUND: the clinic has no answer with this `request_id`, or it was kept long enough.
     """
 
 class ImpressionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -94,6 +156,17 @@ class ImpressionServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every answer says which adapter version, by digest, wrote it. No rpc ever answers from another
     adapter, or from the base model, without saying so in `Provenance`.
+
+    Every error carries a google.rpc.ErrorInfo with the domain "radimpress" and a reason that never
+    changes; INVALID_ARGUMENT carries a google.rpc.BadRequest that names each field, and whatever may
+    be tried again a google.rpc.RetryInfo that says when. No error quotes a report.
+
+    Codes of every rpc, beside its own:
+    UNAUTHENTICATED: no token, or one that is not known or no longer valid.
+    PERMISSION_DENIED: the caller's role may not ask this, or not for this clinic. Do not retry.
+    RESOURCE_EXHAUSTED: the caller asks more often than it may, or the message is too large.
+    UNAVAILABLE: the server is starting or stopping, or its registry cannot be reached. Retry with
+    backoff.
     """
 
     @_abc_1.abstractmethod
@@ -104,15 +177,19 @@ class ImpressionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_impression_pb2.GenerateImpressionResponse, _abc.Awaitable[_impression_pb2.GenerateImpressionResponse]]:
         """GenerateImpression answers with the whole impression.
 
+        A `request_id` that a clinic used before is answered as it was then, whatever happened to the
+        routes since, so that a request can be sent again without harm.
+
         Codes:
-        INVALID_ARGUMENT: a field is empty, unknown or too long; the details carry a
-        google.rpc.BadRequest. Do not retry.
-        RESOURCE_EXHAUSTED: the queue is full. Retry with backoff.
+        INVALID_ARGUMENT: a field is empty, unknown or too long, or the server's input policy refuses
+        the findings. Do not retry.
+        ALREADY_EXISTS: the clinic used this `request_id` for another report. Do not retry.
+        RESOURCE_EXHAUSTED: the queue is full, or so long that the deadline could not be met. Retry when
+        RetryInfo says.
         INTERNAL: the model wrote nothing, or the engine failed. Do not retry.
         DEADLINE_EXCEEDED: the deadline passed before the impression was complete.
         DATA_LOSS: the adapter that serves this slice is not the file that was judged; nothing is
         answered in its place. Do not retry; tell the operator.
-        UNAVAILABLE: the server is starting or stopping. Retry with backoff.
         """
 
     @_abc_1.abstractmethod
@@ -125,6 +202,34 @@ class ImpressionServiceServicer(metaclass=_abc_1.ABCMeta):
         then the whole impression. The pieces put together are the whole text.
 
         Codes: those of GenerateImpression. A stream that ends without `completed` holds no impression.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchImpressions(
+        self,
+        request_iterator: _MaybeAsyncIterator[_impression_pb2.BatchImpressionsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_impression_pb2.BatchImpressionsResponse], _abc.AsyncIterator[_impression_pb2.BatchImpressionsResponse]]:
+        """BatchImpressions takes any number of reports and answers each as soon as it is done, in any
+        order; `request_id` says which. One report's error is its own answer and ends nobody else's. The
+        server reads on only while it has room, so that a sender who is too fast is held up, not refused.
+
+        Codes: INVALID_ARGUMENT: a `request_id` is empty, or stands twice in the stream.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordFinalImpression(
+        self,
+        request: _impression_pb2.RecordFinalImpressionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_impression_pb2.RecordFinalImpressionResponse, _abc.Awaitable[_impression_pb2.RecordFinalImpressionResponse]]:
+        """RecordFinalImpression takes the text that a radiologist signed for an answer of this service. It
+        feeds live quality, and `radimpress reports export` for the next training. Sent again with the
+        same text it changes nothing; with another text the newer one counts.
+
+        Codes:
+        INVALID_ARGUMENT: a field is empty or too long, or the report is not the one that was asked about.
+        NOT_FOUND: the clinic has no answer with this `request_id`, or it was kept long enough.
         """
 
 def add_ImpressionServiceServicer_to_server(servicer: ImpressionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
