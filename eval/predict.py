@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -115,7 +115,7 @@ def predict(
     folder: Path,
     examples: Sequence[Sequence[Report]] | None = None,
     name: str = "",
-) -> Iterator[Predictions | None]:
+) -> Generator[Predictions | None, None, None]:
     """Asks a model for every case that the same model did not answer before.
 
     Yields None for each case, so that the caller can show progress (none where all were answered

@@ -4,27 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from threading import Thread
+from typing import Any
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from radimpress.reports.errors import ConfigError
 from radimpress.reports.progress import Track, silent
 from radimpress.server.adapter_service import AdapterService
+from radimpress.server.admission import Admission
 from radimpress.server.engines import Engine
 from radimpress.server.engines.fake import FakeEngine
+from radimpress.server.evaluation import Evaluator
+from radimpress.server.health import Health
 from radimpress.server.impression_service import ImpressionService
-from radimpress.server.registry import Registry
+from radimpress.server.parts import Parts
+from radimpress.server.policy import Policy
+from radimpress.server.registry import Journal, Registry
+from radimpress.server.rollout.monitor import Monitor
+from radimpress.server.rollout.shadow import Shadow
+from radimpress.server.security.audit import Audit
+from radimpress.server.security.door import Door
+from radimpress.server.security.jwks import Jwks
+from radimpress.server.security.limiter import Limiter
+from radimpress.server.security.process import harden
+from radimpress.server.security.sealing import Seal
+from radimpress.server.security.tls import server_credentials
+from radimpress.server.security.tokens import Tokens
 from radimpress.server.settings import ServerSettings
+from radimpress.server.telemetry import Metrics, exposing, log, open_tracing
+from radimpress.server.upkeep import Upkeep
 from radimpress.trainer.bases import find_base
 from radimpress.v1 import adapter_pb2, adapter_pb2_grpc, impression_pb2, impression_pb2_grpc
 
+SERVICES = (
+    impression_pb2.DESCRIPTOR.services_by_name["ImpressionService"].full_name,
+    adapter_pb2.DESCRIPTOR.services_by_name["AdapterService"].full_name,
+)
 _log = structlog.get_logger()
 
 
@@ -40,7 +62,8 @@ def open_engine(settings: ServerSettings, track: Track = silent) -> Engine:
     return InProcessEngine(
         load_base(base, base_folder(base, track)),
         batch=settings.batch,
-        waiting=settings.waiting,
+        # Admission lets no more wait than the settings say; batches, shadows and an evaluation stand beside them.
+        waiting=settings.waiting + 2 * settings.batch,
         resident=settings.resident,
         host=settings.host,
         chunk=settings.chunk,
@@ -50,37 +73,74 @@ def open_engine(settings: ServerSettings, track: Track = silent) -> Engine:
 
 @asynccontextmanager
 async def running(settings: ServerSettings, engine: Engine, registry: Registry) -> AsyncIterator[str]:
-    """Serves until the block ends; gives the address, with the port that was taken."""
-    table = registry.table()
-    # Without this a second server on the same port would take half of the first one's requests.
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    impression_pb2_grpc.add_ImpressionServiceServicer_to_server(
-        ImpressionService(registry, engine, settings.max_tokens), server
-    )
-    adapter_pb2_grpc.add_AdapterServiceServicer_to_server(AdapterService(registry, engine.base_digest), server)
-    names = [
-        impression_pb2.DESCRIPTOR.services_by_name["ImpressionService"].full_name,
-        adapter_pb2.DESCRIPTOR.services_by_name["AdapterService"].full_name,
-    ]
-    status = health.aio.HealthServicer()  # type: ignore[attr-defined]
-    health_pb2_grpc.add_HealthServicer_to_server(status, server)
-    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    port = _bind(server, settings)
-    await server.start()
-    for name in ("", *names):
-        await status.set(name, health_pb2.HealthCheckResponse.SERVING)
-    address = f"{settings.listen.rpartition(':')[0]}:{port}"
-    _log.info("serving", address=address, base=engine.base_name, route_table=table.number)
-    try:
+    """Serves until the block ends; gives the address, with the port that was taken.
+
+    Raises:
+        NotFoundError: there is no route table yet, or a file that a setting names is not there.
+        ConfigError: what a setting names cannot be used, or cannot be listened on.
+    """
+    async with AsyncExitStack() as stack:
+        # What closes comes in the reverse order: first the door, last what it leads to.
+        metrics, tracing = Metrics(), open_tracing(settings.name)
+        stack.callback(tracing.close)
+        audit = Audit(settings.audit, settings.name) if settings.audit else None
+        if audit is not None:
+            stack.callback(audit.close)
+        seal = Seal(settings.feedback_keys) if settings.feedback_keys else None
+        journal = Journal(registry, seal, settings.answer_days)
+        stack.push_async_callback(asyncio.to_thread, journal.close)
+        admission = Admission(settings.batch, settings.waiting, changed=metrics.queue)
+        shadow = Shadow(engine, registry, journal, metrics, max_tokens=settings.max_tokens, busy=lambda: admission.busy)
+        stack.push_async_callback(shadow.close)
+        evaluator = Evaluator(registry, engine, settings.datasets, settings.max_tokens)
+        stack.push_async_callback(asyncio.to_thread, evaluator.close)
+        parts = Parts(
+            registry=registry,
+            policy=Policy(settings.short_findings, settings.other_language, settings.languages),
+            admission=admission,
+            engine=engine,
+            journal=journal,
+            shadow=shadow,
+            metrics=metrics,
+            tracing=tracing,
+            audit=audit,
+            max_tokens=settings.max_tokens,
+            batch=settings.batch,
+        )
+        upkeep = Upkeep(registry, engine, journal, metrics)
+        await asyncio.to_thread(registry.watch, settings.registry_poll_seconds, upkeep.changed)
+        await asyncio.to_thread(upkeep.changed, registry.current())
+        health = Health(SERVICES, registry)
+        if settings.metrics_listen is not None:
+            await stack.enter_async_context(exposing(settings.metrics_listen, metrics, lambda: health.ready))
+
+        server = _server(settings, metrics, audit)
+        impression_pb2_grpc.add_ImpressionServiceServicer_to_server(ImpressionService(parts), server)
+        adapter_pb2_grpc.add_AdapterServiceServicer_to_server(AdapterService(parts, evaluator), server)
+        health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+        if settings.reflection:
+            reflection.enable_server_reflection([*SERVICES, _HEALTH, reflection.SERVICE_NAME], server)
+        port = _bind(server, settings)
+        await health.begin()
+        await server.start()
+        stack.push_async_callback(server.stop, settings.drain_seconds)
+        stack.push_async_callback(health.end)
+        monitor = Monitor(registry, journal, metrics, settings.trial_alpha)
+        for work in (health.watch(), monitor.run(), upkeep.run()):
+            stack.push_async_callback(_end, asyncio.create_task(_told(work)))
+
+        address = f"{settings.listen.rpartition(':')[0]}:{port}"
+        table = registry.current().number
+        _log.info("serving", address=address, base=engine.base_name, route_table=table, server=settings.name)
+        stack.callback(_log.info, "stopping", address=address)
         yield address
-    finally:
-        await status.enter_graceful_shutdown()
-        await server.stop(settings.drain_seconds)
-        _log.info("stopped", address=address)
+    _log.info("stopped", address=address)
 
 
 def serve(settings: ServerSettings, engine: Engine, registry: Registry) -> None:
-    """Serves until SIGINT or SIGTERM, then lets running requests end."""
+    """Serves until SIGINT or SIGTERM, then lets running requests end; this process is a server's from now on."""
+    harden()
+    log.configure(settings.log_level)
 
     async def until_told() -> None:
         told = asyncio.Event()
@@ -116,6 +176,8 @@ def serving(settings: ServerSettings, engine: Engine, registry: Registry) -> Ite
     def work() -> None:
         with suppress(Exception):
             loop.run_until_complete(main())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 
     thread = Thread(target=work, name="radimpress-server")
@@ -128,11 +190,50 @@ def serving(settings: ServerSettings, engine: Engine, registry: Registry) -> Ite
         thread.join()
 
 
+_HEALTH = health.SERVICE_NAME
+_OPTIONS = (
+    # Without this a second server on the same port would take half of the first one's requests.
+    ("grpc.so_reuseport", 0),
+    # Clients ask whether the server is still there while they wait for a long answer.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # So that servers that came later, and certificates that were taken back, count within the hour.
+    ("grpc.max_connection_age_ms", 3_600_000),
+)
+
+
+def _server(settings: ServerSettings, metrics: Metrics, audit: Audit | None) -> grpc.aio.Server:
+    audience, issuer = settings.jwt_audience, settings.jwt_issuer
+    door = Door(
+        tokens=Tokens(settings.tokens) if settings.tokens else None,
+        jwks=Jwks(settings.jwks, audience, issuer) if settings.jwks and audience and issuer else None,
+        limiter=Limiter(settings.rate_per_second, settings.rate_burst) if settings.rate_per_second else None,
+        metrics=metrics,
+        audit=audit,
+        reflection=settings.reflection,
+    )
+    options = (*_OPTIONS, ("grpc.max_receive_message_length", settings.message_bytes))
+    return grpc.aio.server(interceptors=[door], options=options)
+
+
 def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
     try:
         if settings.tls_certificate is None or settings.tls_key is None:
             return server.add_insecure_port(settings.listen)
-        pair = (settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes())
-        return server.add_secure_port(settings.listen, grpc.ssl_server_credentials([pair]))
+        credentials = server_credentials(settings.tls_certificate, settings.tls_key, settings.tls_client_roots)
+        return server.add_secure_port(settings.listen, credentials)
     except (RuntimeError, OSError) as error:
         raise ConfigError(f"cannot listen on {settings.listen} ({type(error).__name__})") from error
+
+
+async def _told(work: Coroutine[Any, Any, None]) -> None:
+    """Work in the background; an error that ends it is told, as nobody waits for it."""
+    try:
+        await work
+    except Exception as error:
+        _log.error("background_ended", work=work.__qualname__, kind=type(error).__name__, where=log.where(error))
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from radimpress.reports.errors import ConfigError
+from radimpress.server.policy import Outside
 from radimpress.trainer.bases import DEFAULT_BASE
 
 _LOOPBACK = {"127.0.0.1", "[::1]", "localhost"}
@@ -20,8 +22,19 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RADIMPRESS_", extra="forbid", frozen=True)
 
     listen: str = Field(default="127.0.0.1:50051", description="host:port; port 0 takes a free one")
+    server_name: str = Field(default="", description="what audit and events call this server; empty is the host's name")
+    drain_seconds: float = Field(default=10.0, ge=0, description="what running requests get when stopping")
+    reflection: bool = Field(default=True, description="whether the server tells its services to who asks")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_listen: str | None = Field(default=None, description="host:port of /metrics, /livez and /readyz, over HTTP")
+
     registry: str = Field(default="sqlite:///registry.db", description="an SQLAlchemy URL")
-    bundles: Path = Field(default=Path("bundles"), description="the folder that bundles are registered from")
+    registry_poll_seconds: float = Field(default=0.25, gt=0, le=60, description="how often route tables are looked for")
+    bundles: str = Field(default="bundles", description="the folder that bundles are registered from, or an fsspec URL")
+    bundle_cache: Path | None = Field(default=None, description="where bundles of a URL are kept")
+    trusted_keys: tuple[Path, ...] = Field(default=(), description="PEM; certificates must be signed by one of them")
+    trial_alpha: float = Field(default=0.04, gt=0, lt=1, description="chance that an equal adapter's trial is ended")
+
     engine: Literal["inprocess", "fake"] = "inprocess"
     base: str = DEFAULT_BASE
     max_tokens: int = Field(default=256, ge=1, le=4096, description="of an impression")
@@ -31,17 +44,60 @@ class ServerSettings(BaseSettings):
     host: int = Field(default=64, ge=1, description="verified adapters in the host's memory")
     chunk: int = Field(default=256, ge=1, description="tokens of prompts read in one step")
     context: int = Field(default=4096, ge=64, description="tokens of prompt and answer; with batch, the cache's size")
-    trusted_keys: tuple[Path, ...] = Field(default=(), description="PEM; certificates must be signed by one of them")
+
+    short_findings: Outside = Field(default=Outside.BASE, description="who answers findings under 100 characters")
+    other_language: Outside = Field(default=Outside.BASE, description="who answers findings in another language")
+    languages: tuple[str, ...] = Field(
+        default=("en",), min_length=1, description="ISO 639-1 codes that adapters learnt"
+    )
+
     tls_certificate: Path | None = Field(default=None, description="PEM chain; needs tls_key")
     tls_key: Path | None = Field(default=None, description="PEM key; needs tls_certificate")
-    drain_seconds: float = Field(default=10.0, ge=0, description="what running requests get when stopping")
+    tls_client_roots: Path | None = Field(default=None, description="PEM; clients must have a certificate of these")
+    tokens: Path | None = Field(default=None, description="TOML of hashed tokens, read again when it changes")
+    jwks: str | None = Field(default=None, description="file or https URL of the keys that sign JSON web tokens")
+    jwt_audience: str | None = Field(default=None, description="whom these tokens must be for; needs jwks")
+    jwt_issuer: str | None = Field(default=None, description="who must have issued them; needs jwks")
+    rate_per_second: float = Field(default=0.0, ge=0, description="requests a caller may make; 0 is any number")
+    rate_burst: int = Field(default=20, ge=1, description="requests a caller may make at once")
+    message_bytes: int = Field(default=1 << 20, ge=1 << 12, le=1 << 30, description="of a message at most")
+
+    audit: Path | None = Field(default=None, description="folder of the audit trail; without it none is kept")
+    feedback_keys: tuple[Path, ...] = Field(default=(), description="keys that seal texts at rest; the first one seals")
+    answer_days: float = Field(default=30.0, gt=0, description="how long answers keep their text")
+    datasets: Path | None = Field(default=None, description="folder of the data sets that adapters are evaluated on")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.listen.rpartition(":")[0] in _LOOPBACK
+
+    @property
+    def name(self) -> str:
+        """What the server is called."""
+        return self.server_name or socket.gethostname()
+
+    @field_validator("bundles", mode="before")
+    @classmethod
+    def _folder(cls, given: object) -> object:
+        return str(given) if isinstance(given, Path) else given
+
+    @model_validator(mode="after")
+    def _together(self) -> ServerSettings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        if self.tls_client_roots is not None and self.tls_key is None:
+            raise ValueError("tls_client_roots needs tls_certificate and tls_key")
+        if (self.jwks is None, self.jwks is None) != (self.jwt_audience is None, self.jwt_issuer is None):
+            raise ValueError("jwks, jwt_audience and jwt_issuer go together")
+        return self
 
     @model_validator(mode="after")
     def _safe(self) -> ServerSettings:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together")
-        if self.tls_key is None and self.listen.rpartition(":")[0] not in _LOOPBACK:
+        if not self.loopback and self.tls_key is None:
             raise ValueError(f"listen {self.listen!r} is not loopback: findings leave this machine only over TLS")
+        if not self.loopback and self.tokens is None and self.jwks is None:
+            raise ValueError(f"listen {self.listen!r} is not loopback: callers must show a token; set tokens or jwks")
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -245,14 +246,15 @@ def _ask(
 ) -> Predictions:
     """One system's predictions, with a bar where anything is left to ask."""
     name = name or (BASE if examples is None else FEW_SHOT)
-    answers = predict(cases, writer, bundle, max_tokens, out / "predictions", examples, name)
-    first = next(answers)
-    if first is not None:
-        return first
-    # Just as many as there are cases, so that the bar ends full; what comes then are the predictions.
-    for _ in track(islice(chain([first], answers), len(cases)), f"evaluate {name}", len(cases)):
-        pass
-    made = next(answers)
+    # Closed here and now, whoever breaks it off: an engine must not be left with prompts that nobody waits for.
+    with closing(predict(cases, writer, bundle, max_tokens, out / "predictions", examples, name)) as answers:
+        first = next(answers)
+        if first is not None:
+            return first
+        # Just as many as there are cases, so that the bar ends full; what comes then are the predictions.
+        for _ in track(islice(chain([first], answers), len(cases)), f"evaluate {name}", len(cases)):
+            pass
+        made = next(answers)
     assert made is not None
     return made
 
@@ -277,7 +279,9 @@ def verdicts(
             raise ConfigError("the route table and the scores are of other clusters; evaluate again")
         # By weights: a system of the same name may be another version. "name@version" names no system.
         incumbents = {
-            cell: scores.system_of(entry.adapter.digest, str(entry.adapter)) for cell, entry in table.entries.items()
+            cell: scores.system_of(entry.adapter.digest, str(entry.adapter))
+            for cell, entry in table.entries.items()
+            if entry.adapter
         }
     default = against or BASE
     return [*judge(scores, candidate, incumbents, default, rule), judge_overall(scores, candidate, default, rule)]

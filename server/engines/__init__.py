@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from radimpress.trainer.bundle import AdapterBundle
 
@@ -71,4 +71,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Ends the work in hand with EngineError and frees the model."""
+        ...
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """An engine that keeps adapters between requests."""
+
+    def resident(self) -> frozenset[str]:
+        """Digests of the adapters that are on the device now."""
+        ...
+
+    def forget(self, digest: str) -> None:
+        """Drops an adapter from memory, as soon as no request uses it."""
         ...

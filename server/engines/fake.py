@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 from radimpress.reports.errors import DeadlineError
 from radimpress.server.engines import Limits, Piece
-from radimpress.trainer.bundle import AdapterBundle
+from radimpress.trainer.bundle import CONFIG, WEIGHTS, AdapterBundle
 
 
 class FakeEngine:
@@ -24,20 +24,46 @@ class FakeEngine:
     def __init__(self, base_digest: str = "0" * 64, delay: float = 0.0) -> None:
         self.base_digest = base_digest
         self._delay = delay
+        self._verified: dict[str, tuple[tuple[int, int, int], ...]] = {}
 
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """Yields the words; keeps deadlines and token limits as a real engine does."""
         if adapter is not None:
-            adapter.verify(self.base_digest)
+            self._verify(adapter)
         words = f"Fake impression by {adapter.digest if adapter else 'base'}.".split(" ")
         said = words[: limits.max_tokens]
         for at, word in enumerate(said):
             if limits.deadline is not None and time.monotonic() > limits.deadline:
                 raise DeadlineError("the deadline passed")
-            await asyncio.sleep(self._delay)
+            # Once at least, so that others have their turn.
+            if self._delay or not at:
+                await asyncio.sleep(self._delay)
             yield Piece(word if at == 0 else f" {word}")
         finish = "stop" if len(said) == len(words) else "length"
         yield Piece("", finish, len(prompt.split()), len(said))
 
+    def resident(self) -> frozenset[str]:
+        """Digests of the adapters that were verified."""
+        return frozenset(self._verified)
+
+    def forget(self, digest: str) -> None:
+        """Has an adapter verified anew when it is asked again."""
+        self._verified.pop(digest, None)
+
     def close(self) -> None:
         """Nothing to free."""
+
+    def _verify(self, adapter: AdapterBundle) -> None:
+        """Verifies an adapter, and again only when one of its files was touched, as a real engine reads it once."""
+        stamps = tuple(_stamp(adapter, name) for name in (WEIGHTS, CONFIG))
+        if self._verified.get(adapter.digest) != stamps:
+            adapter.verify(self.base_digest)
+            self._verified[adapter.digest] = stamps
+
+
+def _stamp(adapter: AdapterBundle, name: str) -> tuple[int, int, int]:
+    try:
+        seen = (adapter.path / name).stat()
+    except OSError:
+        return (0, 0, 0)
+    return seen.st_mtime_ns, seen.st_size, seen.st_ino

@@ -105,6 +105,7 @@ class InProcessEngine:
         self._answers: list[Answer] = []
         self._wake = threading.Condition()
         self._wanted: dict[str, Future[Packed]] = {}
+        self._retired: set[str] = set()
         self._closed = False
         self._observe = observe
         self.host = Host(self.load, host, self._rouse)
@@ -152,6 +153,17 @@ class InProcessEngine:
         finally:
             sequence.dropped = True
             self._rouse()
+
+    def resident(self) -> frozenset[str]:
+        """Digests of the adapters in slots."""
+        with self._wake:
+            return frozenset(self._scheduler.residency.held())
+
+    def forget(self, digest: str) -> None:
+        """Drops an adapter from slots and host, once no request uses it; whoever asks again has it loaded anew."""
+        with self._wake:
+            self._retired.add(digest)
+            self._wake.notify()
 
     def close(self) -> None:
         """Ends the work in hand with EngineError and waits for the threads."""
@@ -201,6 +213,7 @@ class InProcessEngine:
                 late = [one for one in self._jobs if one.late(now)]
                 self._fail((one for one in late if one.row < 0), DeadlineError(_LATE_WAITING))
                 self._fail((one for one in late if not one.dropped), DeadlineError(_LATE_WRITING))
+                self._let_go()
                 self._wanted = self._want()
                 self._refuse()
                 step = self._scheduler.step(now, self._ready)
@@ -210,6 +223,14 @@ class InProcessEngine:
                 first = min((one.deadline for one in self._jobs if one.deadline is not None), default=None)
                 self._wake.wait(None if first is None else max(0.0, first - now))
             return None
+
+    def _let_go(self) -> None:
+        """Drops the adapters that are to be forgotten and that nobody uses any longer."""
+        for key in self._retired - {one.key for one in self._jobs}:
+            self._retired.discard(key)
+            self._scheduler.residency.forget(key)
+            self._openings.pop(key, None)
+            self.host.forget(key)
 
     def _want(self) -> dict[str, Future[Packed]]:
         """Begins to load what the first of the waiting need; no more than fits, or they push each other out."""

@@ -15,10 +15,16 @@ _AHEAD = 64
 
 
 class EngineWriter:
-    """The `Writer` that evaluation wants, over any engine."""
+    """The `Writer` that evaluation wants, over any engine.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: writes.
+        ahead: prompts that are asked for at once.
+    """
+
+    def __init__(self, engine: Engine, ahead: int = _AHEAD) -> None:
         self._engine = engine
+        self._ahead = ahead
 
     @property
     def base_digest(self) -> str:
@@ -36,9 +42,9 @@ class EngineWriter:
         return getattr(self._engine, "context", None)
 
     def write_all(self, prompts: Sequence[str], adapter: AdapterBundle | None, max_tokens: int) -> Iterator[Written]:
-        """Yields what is written for each prompt, in order; at most _AHEAD are asked for at once."""
+        """Yields what is written for each prompt, in order; at most `ahead` are asked for at once."""
         loop = asyncio.new_event_loop()
-        gate = asyncio.Semaphore(_AHEAD)
+        gate = asyncio.Semaphore(self._ahead)
 
         async def one(prompt: str) -> Written:
             async with gate:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from radimpress.clustering.features import NAMES, style
-from radimpress.eval.metrics.rouge import ROUGE, rouge
+from radimpress.eval.metrics.rouge import ROUGE, rouge, rouge_l
 from radimpress.eval.metrics.style import STYLES, conformance, form, words
 from radimpress.reports.synthetic import synthesize
 
@@ -37,6 +37,11 @@ def test_words_are_stemmed() -> None:
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_rouge_is_within_0_and_1(impression: str, reference: str) -> None:
     assert all(0 <= value <= 1 for value in rouge(impression, reference).values())
+
+
+@given(*[st.lists(st.sampled_from(["acute", "no", "fracture", "fractures", "edema"]), max_size=12).map(" ".join)] * 2)
+def test_rouge_l_alone_is_what_it_is_beside_the_others(impression: str, reference: str) -> None:
+    assert rouge_l(impression, reference) == pytest.approx(rouge(impression, reference)["rougeL"])
 
 
 @given(st.text(min_size=1, max_size=100).filter(str.strip))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -34,8 +34,14 @@ from radimpress.trainer.bases import base_digest
 from radimpress.trainer.bundle import WEIGHTS, AdapterBundle, open_bundle, side_folder, write_bundle
 from tests.conftest import TINY
 
+if TYPE_CHECKING:
+    from tests.server.peer import Peer
+
 FAKE_BASE = "0" * 64
-FINDINGS = "The left knee is intact. No fracture is seen."
+FINDINGS = (
+    "The left knee is intact. No fracture is seen. The joint space is kept, the bones are of usual density, and "
+    "the soft tissues around the joint are not swollen."
+)
 CLINICS = {"alder": "list", "birch": "list", "elm": "telegraphic"}
 CT_LIST = Cell(Modality.CT, "list")
 CT_TELEGRAPHIC = Cell(Modality.CT, "telegraphic")
@@ -139,6 +145,7 @@ class Site:
     registry: Registry
     first: AdapterBundle
     second: AdapterBundle
+    database: str = ""
 
     @property
     def bundles(self) -> Path:
@@ -148,7 +155,7 @@ class Site:
     @property
     def url(self) -> str:
         """The registry's URL."""
-        return f"sqlite:///{self.root / 'registry.db'}"
+        return self.database or f"sqlite:///{self.root / 'registry.db'}"
 
     def path(self, bundle: AdapterBundle) -> str:
         """A bundle's path as it is registered."""
@@ -189,3 +196,12 @@ def site(tmp_path: Path, fake_bundles: Path) -> Iterator[Site]:
     registry.adopt(clusters())
     yield Site(tmp_path, registry, first, second)
     registry.close()
+
+
+@pytest.fixture
+def peer(site: Site) -> Iterator[Peer]:
+    """A client of the site's server, which answers with the fake engine."""
+    from tests.server.peer import Peer
+
+    with site.serving() as address, Peer(address) as one:
+        yield one

@@ -1,89 +1,203 @@
-"""Listening: TLS, ports that are taken, starting and stopping."""
+"""Listening and assembling: TLS, tokens, ports that are taken, what each setting switches on, starting and stopping."""
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
+import json
 import socket
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from grpc_reflection.v1alpha import reflection_pb2
 
 from radimpress.reports.errors import ConfigError, NotFoundError
 from radimpress.server.client import Client
+from radimpress.server.client_errors import ClientError, TokenError
 from radimpress.server.engines.fake import FakeEngine
 from radimpress.server.registry import Registry
+from radimpress.server.security.audit import verify
+from radimpress.server.security.caller import Role
+from radimpress.server.security.sealing import make_key
+from radimpress.server.security.tokens import entry, make_token
 from radimpress.server.serve import open_engine, serving
 from radimpress.server.settings import ServerSettings, load_settings
-from tests.server.conftest import FINDINGS, Site
+from tests.server.conftest import CT_LIST, FINDINGS, Site
+from tests.server.peer import Peer, refused
+from tests.server.pki import Authority
+
+ASKED = {"findings": FINDINGS, "modality": "CT", "clinic": "alder"}
+# A client tries again until its time is over.
+_AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate of loopback that signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, secret = tmp_path / "server.pem", tmp_path / "server.key"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate, secret
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
 
 
-def test_over_tls_a_client_that_knows_the_root_is_answered(site: Site, pair: tuple[Path, Path]) -> None:
-    certificate, key = pair
+def _port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        port: int = asked.getsockname()[1]
+        return port
+
+
+def test_over_tls_a_client_that_knows_the_root_is_answered(site: Site, authority: Authority) -> None:
+    certificate, key = authority.issue().write(site.root, "server")
     with (
         site.serving(tls_certificate=certificate, tls_key=key) as address,
-        Client(address, roots=certificate.read_bytes()) as client,
+        Client(address, roots=authority.pem) as client,
     ):
-        assert client.generate(findings=FINDINGS).text == "Fake impression by base."
+        assert client.generate(**ASKED).text == "Fake impression by base."
 
 
-def test_over_tls_a_client_in_clear_is_not_answered(site: Site, pair: tuple[Path, Path]) -> None:
-    certificate, key = pair
-    with site.serving(tls_certificate=certificate, tls_key=key) as address, Client(address) as client:
-        with pytest.raises(grpc.RpcError) as caught:
-            client.generate(findings=FINDINGS)
-        error: Any = caught.value
-        assert error.code() is grpc.StatusCode.UNAVAILABLE
+def test_over_tls_a_client_in_clear_is_not_answered(site: Site, authority: Authority) -> None:
+    certificate, key = authority.issue().write(site.root, "server")
+    with site.serving(tls_certificate=certificate, tls_key=key) as address, Client(address, timeout=2) as client:
+        with pytest.raises(ClientError) as caught:
+            client.generate(**ASKED)
+        assert caught.value.code in _AWAY
 
 
-def test_a_client_that_wants_tls_does_not_speak_in_clear(site: Site, pair: tuple[Path, Path]) -> None:
-    with site.serving() as address, Client(address, roots=pair[0].read_bytes()) as client:
-        with pytest.raises(grpc.RpcError) as caught:
-            client.generate(findings=FINDINGS)
-        error: Any = caught.value
-        assert error.code() is grpc.StatusCode.UNAVAILABLE
+def test_a_client_that_wants_tls_does_not_speak_in_clear(site: Site, authority: Authority) -> None:
+    with site.serving() as address, Client(address, roots=authority.pem, timeout=2) as client:
+        with pytest.raises(ClientError) as caught:
+            client.generate(**ASKED)
+        assert caught.value.code in _AWAY
 
 
-@pytest.mark.parametrize("text", [None, "not a certificate"])
-def test_a_certificate_that_cannot_be_used_is_a_config_error(site: Site, tmp_path: Path, text: str | None) -> None:
+def test_with_client_roots_only_clients_that_show_a_certificate_are_answered(site: Site, authority: Authority) -> None:
+    certificate, key = authority.issue().write(site.root, "server")
+    roots = site.root / "roots.pem"
+    roots.write_bytes(authority.pem)
+    own = authority.issue("his", client=True)
+    with site.serving(tls_certificate=certificate, tls_key=key, tls_client_roots=roots) as address:
+        with Client(address, roots=authority.pem, certificate=own.certificate, key=own.key) as client:
+            assert client.generate(**ASKED).text
+        with Client(address, roots=authority.pem, timeout=2) as client, pytest.raises(ClientError):
+            client.generate(**ASKED)
+
+
+@pytest.mark.parametrize(("text", "error"), [(None, NotFoundError), ("not a certificate", ConfigError)])
+def test_a_certificate_that_cannot_be_used_ends_the_start(
+    site: Site, tmp_path: Path, text: str | None, error: type[Exception]
+) -> None:
     file = tmp_path / "pem"
     if text is not None:
         file.write_text(text, "utf-8")
-    with pytest.raises(ConfigError), site.serving(tls_certificate=file, tls_key=file):
+    with pytest.raises(error), site.serving(tls_certificate=file, tls_key=file):
         pass
+
+
+def test_with_tokens_only_those_who_show_one_are_answered(site: Site) -> None:
+    token, digest = make_token()
+    file = site.root / "tokens.toml"
+    file.write_text(entry(digest, "ris-alder", Role.CLINIC, ["alder"]), "utf-8")
+    with site.serving(tokens=file) as address:
+        with Client(address, token=token) as client:
+            assert client.generate(**ASKED).text
+        with Client(address) as client, pytest.raises(TokenError):
+            client.generate(**ASKED)
+
+
+@pytest.mark.parametrize("setting", ["tokens", "feedback_keys", "jwks"])
+def test_a_file_that_is_not_there_ends_the_start(site: Site, tmp_path: Path, setting: str) -> None:
+    missing = tmp_path / "missing"
+    given: dict[str, Any] = {
+        "tokens": {"tokens": missing},
+        "feedback_keys": {"feedback_keys": (missing,)},
+        "jwks": {"jwks": str(missing), "jwt_audience": "radimpress", "jwt_issuer": "them"},
+    }[setting]
+    with pytest.raises((NotFoundError, ConfigError)), site.serving(**given):
+        pass
+
+
+def test_a_caller_who_asks_too_often_is_told_when_to_come_again(site: Site) -> None:
+    with site.serving(rate_per_second=0.1, rate_burst=2) as address, Peer(address) as peer:
+        for _ in range(2):
+            peer.generate()
+        with pytest.raises(grpc.RpcError) as caught:
+            peer.generate()
+        refused(grpc.StatusCode.RESOURCE_EXHAUSTED, caught)
+
+
+def test_a_message_that_is_too_large_is_refused(site: Site) -> None:
+    with site.serving(message_bytes=1 << 14) as address, Peer(address) as peer:
+        with pytest.raises(grpc.RpcError) as caught:
+            peer.generate(findings="x" * (1 << 14))
+        refused(grpc.StatusCode.RESOURCE_EXHAUSTED, caught)
+        assert peer.generate(findings="x" * (1 << 13)).text
+
+
+def test_every_answer_has_its_line_in_the_audit_trail(site: Site) -> None:
+    site.promote(site.first, CT_LIST)
+    folder = site.root / "audit"
+    with site.serving(audit=folder, server_name="one") as address, Peer(address) as peer:
+        peer.generate("a", modality="CT", clinic="alder")
+        peer.generate("a", modality="CT", clinic="alder")
+        peer.stream("b", modality="CT", clinic="alder")
+        peer.batch(c={"modality": "CT", "clinic": "alder"})
+        peer.sign("a", "Intact.", modality="CT", clinic="alder")
+        peer.register(site.path(site.second))
+    lines = [json.loads(line) for line in (folder / "one.jsonl").read_text("utf-8").splitlines()]
+    assert verify(folder / "one.jsonl").lines == len(lines) == 6
+    assert [(line["action"], line["request_id"]) for line in lines] == [
+        ("GenerateImpression", "a"),
+        ("GenerateImpression", "a"),
+        ("StreamImpression", "b"),
+        ("BatchImpressions", "c"),
+        ("RecordFinalImpression", "a"),
+        ("RegisterAdapter", ""),
+    ]
+    assert {(line["digest"], line["table"]) for line in lines[:5]} == {(site.first.digest, 2)}
+    assert lines[5]["digest"] == site.second.digest
+
+
+def test_with_a_key_no_text_lies_open_in_the_registry(site: Site) -> None:
+    key = site.root / "seal.key"
+    key.write_text(make_key(), "utf-8")
+    secret = "The very secret words of a radiologist."
+    with site.serving(feedback_keys=(key,)) as address, Peer(address) as peer:
+        before = peer.generate("a", modality="CT", clinic="alder", indication=secret)
+        peer.sign("a", secret, modality="CT", clinic="alder", indication=secret)
+        assert peer.generate("a", modality="CT", clinic="alder", indication=secret) == before
+    for path in site.root.glob("registry.db*"):
+        assert secret.encode() not in path.read_bytes()
+        assert b"Fake impression" not in path.read_bytes()
+
+
+def test_metrics_and_readiness_are_shown_over_http(site: Site) -> None:
+    where = f"127.0.0.1:{_port()}"
+    site.promote(site.first, CT_LIST)
+    with site.serving(metrics_listen=where) as address, Peer(address) as peer:
+        peer.generate(modality="CT", clinic="alder")
+        said = urllib.request.urlopen(f"http://{where}/metrics", timeout=10).read().decode()
+        assert urllib.request.urlopen(f"http://{where}/readyz", timeout=10).status == 200
+    assert 'radimpress_answers_total{adapter="unified@1",arm="incumbent",cluster="list"' in said
+    assert "radimpress_route_table 2.0" in said
+    assert "radimpress_running_requests 0.0" in said
+
+
+def test_a_server_without_reflection_tells_nobody_its_services(site: Site) -> None:
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    with site.serving(reflection=False) as address, Peer(address) as peer:
+        with pytest.raises(grpc.RpcError) as caught:
+            next(iter(peer.reflection.ServerReflectionInfo(iter([request]), timeout=60)))
+        refused(grpc.StatusCode.UNIMPLEMENTED, caught)
+        assert peer.generate().text
+
+
+def test_the_input_policy_is_what_the_settings_say(site: Site) -> None:
+    with site.serving(short_findings="refuse") as address, Peer(address) as peer:
+        with pytest.raises(grpc.RpcError) as caught:
+            peer.generate(findings="Short.")
+        refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    site.promote(site.first, CT_LIST)
+    with site.serving(short_findings="adapter") as address, Peer(address) as peer:
+        who = peer.generate(findings="Short.", modality="CT", clinic="alder").provenance
+        assert who.digest == site.first.digest
 
 
 def test_a_port_that_something_else_has_is_a_config_error(site: Site) -> None:
@@ -113,15 +227,23 @@ def test_without_a_route_table_nothing_is_served(tmp_path: Path) -> None:
 def test_a_server_that_stopped_answers_nobody(site: Site) -> None:
     with site.serving() as address:
         pass
-    with Client(address, timeout=5) as client, pytest.raises(grpc.RpcError):
-        client.generate(findings=FINDINGS)
+    with Client(address, timeout=2) as client, pytest.raises(ClientError) as caught:
+        client.generate(**ASKED)
+    assert caught.value.code in _AWAY
 
 
 def test_the_block_that_fails_still_stops_the_server(site: Site) -> None:
     with pytest.raises(KeyError), site.serving() as address:
         raise KeyError
-    with Client(address, timeout=5) as client, pytest.raises(grpc.RpcError):
-        client.generate(findings=FINDINGS)
+    with Client(address, timeout=2) as client, pytest.raises(ClientError) as caught:
+        client.generate(**ASKED)
+    assert caught.value.code in _AWAY
+
+
+def test_a_registry_serves_again_after_its_server_stopped(site: Site) -> None:
+    for _ in range(2):
+        with site.serving() as address, Peer(address) as peer:
+            assert peer.generate().text
 
 
 def test_the_fake_engine_is_opened_by_name() -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Iterator
+import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from google.rpc import error_details_pb2, status_pb2
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from radimpress.clustering.cell import Cell
 from radimpress.eval.certificate import decode_certificate
@@ -26,13 +25,12 @@ from radimpress.server.engines.inprocess import InProcessEngine
 from radimpress.server.registry import Registry
 from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS, AdapterBundle
 from radimpress.trainer.load import load_base
-from radimpress.v1 import adapter_pb2, adapter_pb2_grpc, impression_pb2, impression_pb2_grpc
+from radimpress.v1 import adapter_pb2, impression_pb2
 from tests.conftest import TINY
 from tests.server.conftest import (
     CT_ANY,
     CT_LIST,
     FAKE_BASE,
-    FINDINGS,
     MR_LIST,
     Site,
     certificate,
@@ -40,70 +38,9 @@ from tests.server.conftest import (
     clusters,
     make_bundle,
 )
+from tests.server.peer import Peer, Saying, fields, refused
 
 SECRET = "The spleen is lacerated."
-
-
-class Peer:
-    """Stubs of everything that a server offers, over one channel."""
-
-    def __init__(self, address: str) -> None:
-        self.channel = grpc.insecure_channel(address)
-        self.impressions = impression_pb2_grpc.ImpressionServiceStub(self.channel)
-        self.adapters = adapter_pb2_grpc.AdapterServiceStub(self.channel)
-        self.health = health_pb2_grpc.HealthStub(self.channel)
-        self.reflection = reflection_pb2_grpc.ServerReflectionStub(self.channel)
-
-    def generate(self, request_id: str = "", timeout: float = 60.0, **report: Any) -> impression_pb2.Impression:
-        given = impression_pb2.ReportInput(**{"findings": FINDINGS, **report})
-        request = impression_pb2.GenerateImpressionRequest(request_id=request_id, report=given)
-        return self.impressions.GenerateImpression(request, timeout=timeout).impression
-
-    def stream(self, **report: str) -> list[impression_pb2.StreamImpressionResponse]:
-        given = impression_pb2.ReportInput(**{"findings": FINDINGS, **report})
-        return list(self.impressions.StreamImpression(impression_pb2.StreamImpressionRequest(report=given), timeout=60))
-
-    def promote(self, name: str, given: bytes, expected: int = 0) -> adapter_pb2.RouteTable:
-        request = adapter_pb2.PromoteAdapterRequest(name=name, certificate=given, expected_route_table=expected)
-        return self.adapters.PromoteAdapter(request, timeout=60).route_table
-
-    def register(self, path: str) -> adapter_pb2.Adapter:
-        return self.adapters.RegisterAdapter(adapter_pb2.RegisterAdapterRequest(path=path), timeout=60).adapter
-
-
-class Saying(FakeEngine):
-    """Writes these words, whatever it is asked."""
-
-    def __init__(self, words: str) -> None:
-        super().__init__(FAKE_BASE)
-        self._words = words
-
-    async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
-        del prompt, adapter, limits
-        yield Piece(self._words, "stop", 3, 3)
-
-
-@pytest.fixture
-def peer(site: Site) -> Iterator[Peer]:
-    """A client of the site's server, which answers with the fake engine."""
-    with site.serving() as address:
-        one = Peer(address)
-        yield one
-        one.channel.close()
-
-
-def _refused(code: grpc.StatusCode, caught: pytest.ExceptionInfo[grpc.RpcError]) -> str:
-    error: Any = caught.value
-    assert error.code() is code, error.details()
-    return str(error.details())
-
-
-def _fields(caught: pytest.ExceptionInfo[grpc.RpcError]) -> list[str]:
-    error: Any = caught.value
-    raw = dict(error.trailing_metadata())["grpc-status-details-bin"]
-    bad = error_details_pb2.BadRequest()
-    assert status_pb2.Status.FromString(raw).details[0].Unpack(bad)
-    return [violation.field for violation in bad.field_violations]
 
 
 def test_base_answers_where_nobody_was_judged(peer: Peer) -> None:
@@ -207,16 +144,16 @@ def test_a_stream_ends_as_the_single_answer_does(site: Site, peer: Peer) -> None
 def test_empty_findings_are_refused_by_name(peer: Peer, findings: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.generate(findings=findings)
-    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
-    assert _fields(caught) == ["findings"]
+    refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert fields(caught) == ["findings"]
 
 
 @pytest.mark.parametrize("length", [20_001, 100_000])
 def test_findings_that_are_too_long_are_refused_and_not_quoted(peer: Peer, length: int) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.generate(findings=(SECRET * length)[:length])
-    message = _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
-    assert _fields(caught) == ["findings"]
+    message = refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert fields(caught) == ["findings"]
     assert "spleen" not in message
 
 
@@ -229,37 +166,37 @@ def test_no_field_may_be_without_end(peer: Peer, field: str) -> None:
     given: dict[str, Any] = {field: "x" * 1_000_000}
     with pytest.raises(grpc.RpcError) as caught:
         peer.generate(**given)
-    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
-    assert _fields(caught) == [field]
+    refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert fields(caught) == [field]
 
 
 @pytest.mark.parametrize("modality", ["telepathy", "CT chest", "?", "5"])
 def test_a_modality_that_is_not_known_is_refused_by_name(peer: Peer, modality: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.generate(modality=modality, findings=SECRET)
-    message = _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
-    assert _fields(caught) == ["modality"]
+    message = refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert fields(caught) == ["modality"]
     assert "spleen" not in message
 
 
 def test_a_request_name_that_is_too_long_is_refused_by_name(peer: Peer) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.generate(request_id="x" * 129)
-    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
-    assert _fields(caught) == ["request_id"]
+    refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert fields(caught) == ["request_id"]
 
 
 def test_a_stream_refuses_as_the_single_answer_does(peer: Peer) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.stream(modality="telepathy")
-    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
-    assert _fields(caught) == ["modality"]
+    refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert fields(caught) == ["modality"]
 
 
-def test_a_request_without_a_report_is_refused(peer: Peer) -> None:
+def test_a_request_without_a_report_isrefused(peer: Peer) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.impressions.GenerateImpression(impression_pb2.GenerateImpressionRequest(), timeout=60)
-    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
 
 
 @pytest.mark.parametrize("file", [WEIGHTS, CONFIG])
@@ -268,10 +205,10 @@ def test_a_promoted_adapter_with_a_changed_file_is_not_answered_for(site: Site, 
     change_byte(site.first.path / file)
     with pytest.raises(grpc.RpcError) as caught:
         peer.generate(modality="CT", clinic="alder")
-    _refused(grpc.StatusCode.DATA_LOSS, caught)
+    refused(grpc.StatusCode.DATA_LOSS, caught)
     with pytest.raises(grpc.RpcError) as caught:
         peer.stream(modality="CT", clinic="alder")
-    _refused(grpc.StatusCode.DATA_LOSS, caught)
+    refused(grpc.StatusCode.DATA_LOSS, caught)
 
 
 def test_other_slices_go_on_when_one_adapter_is_broken(site: Site, peer: Peer) -> None:
@@ -302,13 +239,13 @@ def test_a_promoted_adapter_whose_bundle_is_not_the_registered_one_is_data_loss(
     harm(site)
     with pytest.raises(grpc.RpcError) as caught:
         peer.generate(modality="CT", clinic="alder")
-    _refused(grpc.StatusCode.DATA_LOSS, caught)
+    refused(grpc.StatusCode.DATA_LOSS, caught)
 
 
 def test_a_refusal_tells_no_folder_of_the_server(site: Site, peer: Peer) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.register("nothing")
-    assert str(site.root) not in _refused(grpc.StatusCode.NOT_FOUND, caught)
+    assert str(site.root) not in refused(grpc.StatusCode.NOT_FOUND, caught)
 
 
 def test_a_deadline_that_passes_is_told(site: Site) -> None:
@@ -317,7 +254,7 @@ def test_a_deadline_that_passes_is_told(site: Site) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             peer.generate(timeout=0.2)
         peer.channel.close()
-    _refused(grpc.StatusCode.DEADLINE_EXCEEDED, caught)
+    refused(grpc.StatusCode.DEADLINE_EXCEEDED, caught)
 
 
 def test_a_model_that_writes_nothing_is_an_error(site: Site) -> None:
@@ -326,7 +263,7 @@ def test_a_model_that_writes_nothing_is_an_error(site: Site) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             peer.generate()
         peer.channel.close()
-    assert _refused(grpc.StatusCode.INTERNAL, caught) == "the model wrote nothing"
+    assert refused(grpc.StatusCode.INTERNAL, caught) == "the model wrote nothing"
 
 
 def test_an_engine_that_breaks_says_nothing_of_the_report(site: Site) -> None:
@@ -343,14 +280,22 @@ def test_an_engine_that_breaks_says_nothing_of_the_report(site: Site) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             peer.generate(findings=SECRET)
         peer.channel.close()
-    assert _refused(grpc.StatusCode.INTERNAL, caught) == "internal error"
+    assert refused(grpc.StatusCode.INTERNAL, caught) == "internal error"
     assert "spleen" not in str(caught.value)
 
 
-@pytest.mark.parametrize("service", ["", "radimpress.v1.ImpressionService", "radimpress.v1.AdapterService"])
+@pytest.mark.parametrize(
+    "service",
+    [
+        "",
+        "radimpress.v1.ImpressionService",
+        "radimpress.v1.AdapterService",
+        "radimpress.liveness",
+        "radimpress.readiness",
+    ],
+)
 def test_health_is_serving(peer: Peer, service: str) -> None:
-    answer = peer.health.Check(health_pb2.HealthCheckRequest(service=service), timeout=60)
-    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    assert peer.serving(service)
 
 
 def test_reflection_names_every_service(peer: Peer) -> None:
@@ -398,55 +343,55 @@ def test_registered_adapters_can_be_asked_for(site: Site, peer: Peer) -> None:
     assert peer.adapters.GetAdapter(adapter_pb2.GetAdapterRequest(name="unified"), timeout=60).adapter == made
     with pytest.raises(grpc.RpcError) as caught:
         peer.adapters.GetAdapter(adapter_pb2.GetAdapterRequest(name="unified", version=2), timeout=60)
-    _refused(grpc.StatusCode.NOT_FOUND, caught)
+    refused(grpc.StatusCode.NOT_FOUND, caught)
 
 
 @pytest.mark.parametrize("path", ["", "../x", "/etc", "unified/../../x", "a\0b"])
 def test_a_path_out_of_the_bundle_folder_is_refused_by_name(peer: Peer, path: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.register(path)
-    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
-    assert _fields(caught) == ["path"]
+    refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert fields(caught) == ["path"]
 
 
 def test_a_bundle_with_a_changed_file_is_not_registered(site: Site, peer: Peer) -> None:
     change_byte(site.first.path / WEIGHTS)
     with pytest.raises(grpc.RpcError) as caught:
         peer.register(site.path(site.first))
-    _refused(grpc.StatusCode.DATA_LOSS, caught)
+    refused(grpc.StatusCode.DATA_LOSS, caught)
 
 
 def test_a_bundle_of_another_base_is_not_registered(site: Site, peer: Peer, tiny_folder: Path) -> None:
     other = make_bundle(tiny_folder, site.bundles, name="other", base="e" * 64)
     with pytest.raises(grpc.RpcError) as caught:
         peer.register(site.path(other))
-    _refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
+    refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
 
 
 def test_a_stale_table_is_aborted(site: Site, peer: Peer) -> None:
     adapter = site.promote(site.first, CT_LIST)
     with pytest.raises(grpc.RpcError) as caught:
         peer.promote("unified", certificate(adapter, MR_LIST), expected=1)
-    _refused(grpc.StatusCode.ABORTED, caught)
+    refused(grpc.StatusCode.ABORTED, caught)
     with pytest.raises(grpc.RpcError) as caught:
         peer.adapters.RollbackRouteTable(adapter_pb2.RollbackRouteTableRequest(expected_route_table=1), timeout=60)
-    _refused(grpc.StatusCode.ABORTED, caught)
+    refused(grpc.StatusCode.ABORTED, caught)
 
 
-def test_a_certificate_of_another_adapter_or_of_other_clusters_is_refused(site: Site, peer: Peer) -> None:
+def test_a_certificate_of_another_adapter_or_of_other_clusters_isrefused(site: Site, peer: Peer) -> None:
     first, second = (site.registry.register(site.path(bundle)) for bundle in (site.first, site.second))
     for given in (certificate(second, CT_LIST), certificate(first, CT_LIST, clusters_digest="e" * 64)):
         with pytest.raises(grpc.RpcError) as caught:
             peer.promote("unified", given)
-        _refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
+        refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
 
 
-def test_a_certificate_against_a_stale_incumbent_is_refused(site: Site, peer: Peer) -> None:
+def test_a_certificate_against_a_stale_incumbent_isrefused(site: Site, peer: Peer) -> None:
     site.promote(site.first, CT_LIST)
     second = site.registry.register(site.path(site.second))
     with pytest.raises(grpc.RpcError) as caught:
         peer.promote("cluster-list", certificate(second, CT_LIST))
-    _refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
+    refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"{}", b"[" * 200_000])
@@ -454,8 +399,8 @@ def test_a_certificate_that_cannot_be_read_is_refused_by_name(site: Site, peer: 
     site.registry.register(site.path(site.first))
     with pytest.raises(grpc.RpcError) as caught:
         peer.promote("unified", data)
-    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
-    assert _fields(caught) == ["certificate"]
+    refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert fields(caught) == ["certificate"]
 
 
 def test_a_certificate_with_a_changed_byte_promotes_nothing(site: Site, peer: Peer) -> None:
@@ -465,25 +410,25 @@ def test_a_certificate_with_a_changed_byte_promotes_nothing(site: Site, peer: Pe
     given.append(ord(" "))
     with pytest.raises(grpc.RpcError) as caught:
         peer.promote("unified", bytes(given))
-    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
     assert site.registry.table().number == 1
 
 
 def test_promoting_what_nobody_registered_is_not_found(peer: Peer) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.promote("nobody", b"{}")
-    _refused(grpc.StatusCode.NOT_FOUND, caught)
+    refused(grpc.StatusCode.NOT_FOUND, caught)
 
 
 def test_after_going_back_the_answers_are_those_of_before(site: Site, peer: Peer) -> None:
     site.promote(site.first, CT_LIST)
-    before = peer.generate(request_id="same", modality="CT", clinic="alder")
+    before = peer.generate(modality="CT", clinic="alder")
     first = site.registry.adapter("unified")
     second = site.registry.register(site.path(site.second))
     site.registry.promote(second, certificate(second, CT_LIST, incumbent=first))
-    between = peer.generate(request_id="same", modality="CT", clinic="alder")
+    between = peer.generate(modality="CT", clinic="alder")
     made = peer.adapters.RollbackRouteTable(adapter_pb2.RollbackRouteTableRequest(), timeout=60).route_table
-    after = peer.generate(request_id="same", modality="CT", clinic="alder")
+    after = peer.generate(modality="CT", clinic="alder")
     assert made.number == 4
     assert between.provenance.digest == site.second.digest
     assert (after.text, after.provenance.digest) == (before.text, before.provenance.digest)
@@ -493,19 +438,22 @@ def test_after_going_back_the_answers_are_those_of_before(site: Site, peer: Peer
 def test_there_is_nothing_before_the_first_table(peer: Peer) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.adapters.RollbackRouteTable(adapter_pb2.RollbackRouteTableRequest(), timeout=60)
-    _refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
+    refused(grpc.StatusCode.FAILED_PRECONDITION, caught)
     with pytest.raises(grpc.RpcError) as caught:
         peer.adapters.GetRouteTable(adapter_pb2.GetRouteTableRequest(number=2), timeout=60)
-    _refused(grpc.StatusCode.NOT_FOUND, caught)
+    refused(grpc.StatusCode.NOT_FOUND, caught)
 
 
-def test_a_table_made_by_another_process_serves_the_next_request(site: Site, peer: Peer) -> None:
+def test_a_table_made_by_another_process_serves_within_a_second(site: Site, peer: Peer) -> None:
     assert peer.generate(modality="CT", clinic="alder").provenance.adapter == "base"
     elsewhere = Registry(site.url, site.bundles)
     adapter = elsewhere.register(site.path(site.first))
     elsewhere.promote(adapter, certificate(adapter, CT_LIST))
     elsewhere.close()
-    assert peer.generate(modality="CT", clinic="alder").provenance.digest == site.first.digest
+    until = time.monotonic() + 1
+    while peer.generate(modality="CT", clinic="alder").provenance.digest != site.first.digest:
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def _tables(peer: Peer, size: int) -> list[list[int]]:
@@ -542,14 +490,14 @@ def test_pages_of_adapters_hold_each_once(site: Site, peer: Peer) -> None:
 def test_a_page_token_of_somebody_else_is_refused_by_name(peer: Peer, token: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.adapters.ListAdapters(adapter_pb2.ListAdaptersRequest(page_token=token), timeout=60)
-    _refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
-    assert _fields(caught) == ["page_token"]
+    refused(grpc.StatusCode.INVALID_ARGUMENT, caught)
+    assert fields(caught) == ["page_token"]
 
 
 def test_a_negative_page_size_is_refused_by_name(peer: Peer) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         peer.adapters.ListRouteTables(adapter_pb2.ListRouteTablesRequest(page_size=-1), timeout=60)
-    assert _fields(caught) == ["page_size"]
+    assert fields(caught) == ["page_size"]
 
 
 def test_a_real_model_answers_with_the_adapter_that_was_judged(tiny_folder: Path, tmp_path: Path) -> None:

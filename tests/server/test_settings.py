@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,37 @@ def test_anything_but_loopback_in_clear_is_refused(listen: str) -> None:
         load_settings(listen=listen)
 
 
-def test_with_tls_it_may_listen_anywhere(tmp_path: Path) -> None:
-    settings = load_settings(listen="0.0.0.0:50051", tls_certificate=tmp_path / "c", tls_key=tmp_path / "k")
+def test_with_tls_and_tokens_it_may_listen_anywhere(tmp_path: Path) -> None:
+    settings = load_settings(
+        listen="0.0.0.0:50051", tls_certificate=tmp_path / "c", tls_key=tmp_path / "k", tokens=tmp_path / "t"
+    )
     assert settings.tls_key == tmp_path / "k"
+
+
+def test_with_a_key_set_it_may_listen_anywhere(tmp_path: Path) -> None:
+    pair = {"tls_certificate": tmp_path / "c", "tls_key": tmp_path / "k"}
+    issued = {
+        "jwks": "https://id.example.org/keys",
+        "jwt_audience": "radimpress",
+        "jwt_issuer": "https://id.example.org",
+    }
+    assert not load_settings(listen="0.0.0.0:50051", **pair, **issued).loopback
+
+
+def test_anything_but_loopback_without_tokens_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="callers must show a token"):
+        load_settings(listen="0.0.0.0:50051", tls_certificate=tmp_path / "c", tls_key=tmp_path / "k")
+
+
+def test_roots_of_clients_without_tls_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="tls_client_roots needs"):
+        load_settings(tls_client_roots=tmp_path / "roots")
+
+
+@pytest.mark.parametrize("given", [{"jwks": "k"}, {"jwks": "k", "jwt_audience": "a"}, {"jwt_issuer": "i"}])
+def test_half_a_key_set_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="jwks, jwt_audience and jwt_issuer go together"):
+        load_settings(**given)
 
 
 @pytest.mark.parametrize("name", ["tls_certificate", "tls_key"])
@@ -65,6 +94,17 @@ def test_an_unknown_key_is_refused_by_name() -> None:
         ("resident", 0),
         ("drain_seconds", -1),
         ("engine", "remote"),
+        ("registry_poll_seconds", 0),
+        ("trial_alpha", 0),
+        ("trial_alpha", 1),
+        ("short_findings", "ask"),
+        ("other_language", ""),
+        ("languages", ()),
+        ("rate_per_second", -1),
+        ("rate_burst", 0),
+        ("message_bytes", 100),
+        ("answer_days", 0),
+        ("log_level", "loud"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(name: str, value: object) -> None:
@@ -76,7 +116,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RADIMPRESS_BATCH", "3")
     monkeypatch.setenv("RADIMPRESS_BUNDLES", "/srv/bundles")
     settings = load_settings()
-    assert (settings.batch, settings.bundles) == (3, Path("/srv/bundles"))
+    assert (settings.batch, settings.bundles) == (3, "/srv/bundles")
 
 
 def test_the_environment_cannot_open_the_server_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,3 +129,18 @@ def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("RADIMPRESS_BATCH", "3")
     assert load_settings(batch=5).batch == 5
     assert load_settings(batch=None).batch == 3
+
+
+def test_bundles_may_lie_in_a_folder_or_behind_a_url() -> None:
+    assert load_settings(bundles=Path("/srv/bundles")).bundles == "/srv/bundles"
+    assert load_settings(bundles="s3://bucket/bundles").bundles == "s3://bucket/bundles"
+
+
+def test_a_server_without_a_name_is_called_as_its_machine() -> None:
+    assert load_settings().name == socket.gethostname()
+    assert load_settings(server_name="one").name == "one"
+
+
+def test_lists_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADIMPRESS_LANGUAGES", '["en", "de"]')
+    assert load_settings().languages == ("en", "de")

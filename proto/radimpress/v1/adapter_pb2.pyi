@@ -512,7 +512,9 @@ class RouteChange(_message.Message):
     after: _builtins.str
     """Who serves it after."""
     trial: _builtins.str
-    """What is on trial there after, as in "unified@2 canary 10%"; empty where nothing is."""
+    """What is on trial there after, as in "unified@2 canary 10%", or what no longer is, as in
+    "unified@2 canary 10% ends"; empty where neither.
+    """
     @_builtins.property
     def cell(self) -> _impression_pb2.Cell:
         """The slice."""
@@ -702,7 +704,9 @@ class EvaluateAdapterRequest(_message.Message):
     version: _builtins.int
     """The adapter's version; 0 means the newest."""
     dataset: _builtins.str
-    """A folder that `radimpress reports prepare` wrote, relative to the server's folder of data sets."""
+    """A folder that `radimpress reports prepare` wrote, with clusters.json in it, relative to the server's
+    folder of data sets.
+    """
     cases: _builtins.int
     """Cases at most, slices in turn; 0 takes all."""
     def __init__(
@@ -761,7 +765,7 @@ class EvaluationProgress(_message.Message):
     DONE_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     step: _builtins.str
-    """What is being done, as in "unified@2 writes"."""
+    """What is being done, as in "evaluate unified"."""
     done: _builtins.int
     """Cases done of this step."""
     total: _builtins.int

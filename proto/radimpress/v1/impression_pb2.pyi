@@ -32,6 +32,8 @@ class _ArmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Arm.ValueType], _
     """What serves the slice, whether or not something is on trial beside it."""
     ARM_CANARY: _Arm.ValueType  # 2
     """A canary: on trial with a share of the slice's requests."""
+    ARM_SHADOW: _Arm.ValueType  # 3
+    """A shadow: on trial beside the answer, checked and thrown away. No answer stands there; live quality does."""
 
 class Arm(_Arm, metaclass=_ArmEnumTypeWrapper):
     """Arm says on which side of a trial an answer stands."""
@@ -42,6 +44,8 @@ ARM_INCUMBENT: Arm.ValueType  # 1
 """What serves the slice, whether or not something is on trial beside it."""
 ARM_CANARY: Arm.ValueType  # 2
 """A canary: on trial with a share of the slice's requests."""
+ARM_SHADOW: Arm.ValueType  # 3
+"""A shadow: on trial beside the answer, checked and thrown away. No answer stands there; live quality does."""
 Global___Arm: _TypeAlias = Arm  # noqa: Y015
 
 class _Modality:

@@ -116,7 +116,11 @@ class ImpressionServiceServicer:
         """StreamImpression answers with the provenance first, then pieces of text as they are written,
         then the whole impression. The pieces put together are the whole text.
 
-        Codes: those of GenerateImpression. A stream that ends without `completed` holds no impression.
+        A stream that ends without `completed` holds no impression.
+
+        Codes: those of GenerateImpression, and
+        ABORTED: another server was asked the same at the same moment, and was first. Ask again: the answer
+        is there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -70,7 +70,11 @@ class ImpressionServiceStub:
     """StreamImpression answers with the provenance first, then pieces of text as they are written,
     then the whole impression. The pieces put together are the whole text.
 
-    Codes: those of GenerateImpression. A stream that ends without `completed` holds no impression.
+    A stream that ends without `completed` holds no impression.
+
+    Codes: those of GenerateImpression, and
+    ABORTED: another server was asked the same at the same moment, and was first. Ask again: the answer
+    is there.
     """
     BatchImpressions: _grpc.StreamStreamMultiCallable[_impression_pb2.BatchImpressionsRequest, _impression_pb2.BatchImpressionsResponse]
     """BatchImpressions takes any number of reports and answers each as soon as it is done, in any
@@ -131,7 +135,11 @@ class ImpressionServiceAsyncStub(ImpressionServiceStub):
     """StreamImpression answers with the provenance first, then pieces of text as they are written,
     then the whole impression. The pieces put together are the whole text.
 
-    Codes: those of GenerateImpression. A stream that ends without `completed` holds no impression.
+    A stream that ends without `completed` holds no impression.
+
+    Codes: those of GenerateImpression, and
+    ABORTED: another server was asked the same at the same moment, and was first. Ask again: the answer
+    is there.
     """
     BatchImpressions: _aio.StreamStreamMultiCallable[_impression_pb2.BatchImpressionsRequest, _impression_pb2.BatchImpressionsResponse]  # type: ignore[assignment]
     """BatchImpressions takes any number of reports and answers each as soon as it is done, in any
@@ -201,7 +209,11 @@ class ImpressionServiceServicer(metaclass=_abc_1.ABCMeta):
         """StreamImpression answers with the provenance first, then pieces of text as they are written,
         then the whole impression. The pieces put together are the whole text.
 
-        Codes: those of GenerateImpression. A stream that ends without `completed` holds no impression.
+        A stream that ends without `completed` holds no impression.
+
+        Codes: those of GenerateImpression, and
+        ABORTED: another server was asked the same at the same moment, and was first. Ask again: the answer
+        is there.
         """
 
     @_abc_1.abstractmethod
