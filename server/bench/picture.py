@@ -9,7 +9,7 @@ from html import escape
 
 from radimpress.server.bench.material import Figure
 
-_WIDTH, _ROW, _TOP = 920, 30, 64
+_WIDTH, _ROW, _TOP = 1000, 30, 64
 _LEFT, _RIGHT = 500, 860
 # The axis goes from a quarter of what was to be reached to sixteen times that.
 _LOW, _HIGH = math.log2(1 / 4), math.log2(16)
@@ -93,7 +93,7 @@ def _row(y: int, name: str, target: Target, figure: Figure) -> list[str]:
         f'<text x="96" y="{y + 4}">{escape(target.text)}</text>',
         f'<line x1="{low:.1f}" y1="{y}" x2="{high:.1f}" y2="{y}" stroke="{colour}" stroke-width="5" opacity="0.4"/>',
         f'<circle cx="{value:.1f}" cy="{y}" r="5" fill="{colour}"/>',
-        f'<text x="{_WIDTH - 8}" y="{y - 7}" text-anchor="end" font-size="11" fill="{colour}">{said}</text>',
+        f'<text x="{_WIDTH - 8}" y="{y + 4}" text-anchor="end" font-size="11" fill="{colour}">{said}</text>',
     ]
 
 
