@@ -77,7 +77,7 @@ class Policy:
     def foreign(self, findings: str) -> bool:
         """Whether findings are, for sure, in none of the languages that adapters learnt."""
         beginning = findings[:_READ]
-        if "en" in self._known and sum(word in _ENGLISH for word in beginning.lower().split()) > 1:
+        if "en" in self._known and len(_ENGLISH.intersection(beginning.lower().split())) > 1:
             return False
         language, sure = _identifier().classify(beginning)
         return sure >= _SURE and language not in self._known

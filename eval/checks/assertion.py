@@ -8,6 +8,7 @@ reach, or a comma behind which a clause of its own begins, and over 60 words at 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from enum import IntEnum
 
 from radimpress.eval.checks.cues import SEEN, Cue, cue_words, cues
@@ -40,17 +41,34 @@ _UNABLE = frozenset(["not", "cannot", "difficult", "hard", "unable", "impossible
 _DETERMINERS = frozenset(["the", "there", "a", "an", "this", "these", "it", "both"])
 
 
+class Sayings:
+    """For each word of a text, what is said of it; a sentence is read when it is first asked about."""
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+        self._states: list[Said | None] = [None] * len(text.words)
+
+    def __getitem__(self, at: int) -> Said:
+        state = self._states[at]
+        return self._read(at) if state is None else state
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __iter__(self) -> Iterator[Said]:
+        return map(self.__getitem__, range(len(self._states)))
+
+    def _read(self, at: int) -> Said:
+        part = self._text.sentences[self._text.sentence_of[at]]
+        words = self._text.words[part.first : part.last]
+        silent = cue_words().isdisjoint(words)
+        self._states[part.first : part.last] = [Said.PRESENT] * len(words) if silent else _sentence(words)
+        return self[at]
+
+
 def said(text: Text) -> list[Said]:
     """For each word of a text, what is said of it."""
-    states = [Said.PRESENT] * len(text.words)
-    firsts = cue_words()
-    if firsts.isdisjoint(text.vocabulary):
-        return states
-    for part in text.sentences:
-        words = text.words[part.first : part.last]
-        if not firsts.isdisjoint(words):
-            states[part.first : part.last] = _sentence(words)
-    return states
+    return list(Sayings(text))
 
 
 def _sentence(words: list[str]) -> list[Said]:

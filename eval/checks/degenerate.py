@@ -47,6 +47,8 @@ def check(reading: Reading) -> Notice | None:
 
 def _loops(words: list[str]) -> bool:
     """Whether words come again too often; XXXX is the mark of a word that was taken out."""
+    if len(set(words)) == len(words):
+        return False
     spans = Counter(
         span for at in range(len(words) - _SPAN + 1) if set(span := tuple(words[at : at + _SPAN])) != {"xxxx"}
     )

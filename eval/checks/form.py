@@ -34,8 +34,8 @@ def check(reading: Reading) -> Notice | None:
     if section:
         return Notice("a section heading stands inside", *section.span())
     impression, findings = reading.impression, reading.findings
-    count, most = len(impression.words), len(findings.words)
-    if count > _LONG and count > _TIMES_FINDINGS * most:
+    count = len(impression.words)
+    if count > _LONG and count > _TIMES_FINDINGS * len(findings.words):
         return Notice("it is longer than the findings")
     if reading.usual and count > _LONG and count > _TIMES_USUAL * reading.usual:
         return Notice("it is far longer than this clinic's usual impression")

@@ -42,6 +42,7 @@ _QUANTITY = re.compile(
     re.IGNORECASE,
 )
 _NUMBERS = re.compile(_NUMBER)
+_DIGIT = re.compile(r"\d")
 _SUV = re.compile(r"\bSUV\b\D{0,20}?(\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE)
 _RADS = re.compile(
     r"\b(bi|li|pi|ti|lung|o|nd|c|cad|lr|ni)[\s-]?rads?\b\W{0,3}(?:category|score|assessment|v\d\S{0,8})?\W{0,3}([0-6][a-cx]?)\b",
@@ -71,7 +72,7 @@ class Quantity(NamedTuple):
 def check(reading: Reading) -> Notice | None:
     """Notices quantities, levels and categories that stand in the impression only."""
     text = reading.text
-    if not any(sign.isdigit() for sign in text) and "grade" not in text.lower():
+    if not _DIGIT.search(text) and "grade" not in text.lower():
         return None
     stated = quantities(text)
     if stated:

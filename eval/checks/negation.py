@@ -16,7 +16,7 @@ Does not cover degrees, as between "no large effusion" and a small one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from radimpress.eval.checks.assertion import Said
@@ -92,8 +92,11 @@ def check(reading: Reading) -> Notice | None:
     claims = [claim for claim in claims if claim.said is not Said.UNCERTAIN]
     if not claims:
         return None
+    # Of the findings only those are looked at that could speak for or against a claim.
+    names = {claim.name for claim in claims}
+    names |= {name for claim in claims for name in (*related(claim.name), *DENIED_WITH.get(claim.name, ()))}
     known: dict[str, list[Claim]] = {}
-    for claim in _distinct(findings):
+    for claim in _distinct(findings, names):
         known.setdefault(claim.name, []).append(claim)
     for claim in claims:
         same = known.get(claim.name, [])
@@ -132,25 +135,26 @@ def _supported(claim: Claim, known: dict[str, list[Claim]]) -> bool:
     return any(other.said is not Said.ABSENT for name in related(claim.name) for other in known.get(name, ()))
 
 
-def _distinct(part: Part) -> list[Claim]:
+def _distinct(part: Part, names: Set[str] | None = None) -> list[Claim]:
     """The claims of a text, each once: the first of those that differ by their place only."""
     first: dict[object, Claim] = {}
-    for claim in _claims(part):
+    for claim in _claims(part, names):
         first.setdefault((claim.name, claim.said, claim.narrow, claim.places, _worded(part, claim)), claim)
     return list(first.values())
 
 
-def _claims(part: Part) -> Iterator[Claim]:
-    """The findings that a text names, and any other noun that it denies."""
+def _claims(part: Part, names: Set[str] | None) -> Iterator[Claim]:
+    """The findings that a text names, and any other noun that it denies; of these names only, where any are given."""
     states = part.said
     taken: set[int] = set()
     for hit in part.concepts:
         taken.update(range(hit.first, hit.last))
-        yield Claim(hit.value, hit.first, hit.last, states[hit.last - 1], *_around(part, hit.first, hit.last))
-    places = part.places
+        if names is None or hit.value in names:
+            yield Claim(hit.value, hit.first, hit.last, states[hit.last - 1], *_around(part, hit.first, hit.last))
     for at, word in enumerate(part.stems):
         if (
-            at in taken
+            (names is not None and word not in names)
+            or at in taken
             or len(word) < 4
             or word in _PLAIN
             or not word.isalpha()
@@ -161,7 +165,7 @@ def _claims(part: Part) -> Iterator[Claim]:
         after = part.words[at + 1] if at + 1 < part.sentences[part.sentence_of[at]].last else ""
         if after == "-" or (after and after not in SMALL):
             continue
-        if at not in places and not (states[at] is Said.ABSENT and _placed(part, at)):
+        if at not in part.places and not (states[at] is Said.ABSENT and _placed(part, at)):
             yield Claim(word, at, at + 1, states[at], *_around(part, at, at + 1))
 
 

@@ -12,6 +12,7 @@ Does not cover names without a title or a usual first name before them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from radimpress.eval.checks.notice import Notice
 from radimpress.eval.checks.phrases import listed
@@ -32,16 +33,21 @@ _FIRST = listed(
     "victoria jane alice martha juan carlos luis ahmed mohammed wei maria elena ivan"
 )
 _NAMES = "|".join(written for name in sorted(_FIRST) for written in (name.capitalize(), name.upper()))
-_ADDRESSED = re.compile(
+_TITLES = (
     # MR is a modality and MS a disease; a person is Mr or MR.
     r"\b(?:Mr|Ms|Miss|(?i:m[rs])\.|(?i:dr|mrs|prof|doctor|professor|nurse)\b\.?)\s+((?:[A-Z]\.?\s+)*[A-Z][A-Za-z'’-]+)"
     r"|\b(?i:patient(?: name)?|name|physician|provider|signed by|dictated by|attending|"
     r"discussed with|reported to|spoke with)"
     r"\s*:\s*([A-Z][A-Za-z'’-]+(?:,?\s+[A-Z][A-Za-z'’-]+)?)"
+)
+_DEGREES = r"|\b([A-Z][a-z]+(?:\s+[A-Z][a-z]+)?,?\s+(?:M\.?D\.?|D\.?O\.?|R\.?N\.?|PA-C|FRCR))(?![A-Za-z])"
+_ADDRESSED = re.compile(
+    rf"{_TITLES}"
     rf"|\b((?:{_NAMES})\s+(?:[A-Z]\.?\s+)?[A-Z][A-Za-z'’-]+)"
     rf"|\b([A-Z][a-z'’-]+,\s+(?:{_NAMES}))\b"
-    r"|\b([A-Z][a-z]+(?:\s+[A-Z][a-z]+)?,?\s+(?:M\.?D\.?|D\.?O\.?|R\.?N\.?|PA-C|FRCR))(?![A-Za-z])"
+    rf"{_DEGREES}"
 )
+_TITLED = re.compile(f"{_TITLES}{_DEGREES}")
 _NUMBERED = re.compile(
     rf"""
     (?<![\w.+-])[\w.+-]{{1,64}}@[\w-]{{1,64}}\.[\w.]+
@@ -63,6 +69,9 @@ _NUMBERED = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _PLACEHOLDER = re.compile(r"^(?:[xyz]+|abc|[a-z]|mm.dd.y+|name|doctor|smith's)$", re.IGNORECASE)
+# What an address, a link or a number cannot do without.
+_SIGNS = re.compile(r"\d|@|://|www", re.IGNORECASE)
+_LETTERS = re.compile(r"[A-Za-z]+")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z'’-]+|\d+")
 
 
@@ -70,7 +79,7 @@ def check(reading: Reading) -> Notice | None:
     """Notices what looks like it identifies somebody and does not stand in the report."""
     text = reading.text
     source: set[str] | None = None
-    for pattern in (_ADDRESSED, _NUMBERED):
+    for pattern in _patterns(text):
         for match in pattern.finditer(text):
             group = next((at for at, found in enumerate(match.groups(), start=1) if found), 0)
             if source is None:
@@ -79,3 +88,10 @@ def check(reading: Reading) -> Notice | None:
             if words and not source.issuperset(words):
                 return Notice("what looks like it identifies somebody does not stand in the report", *match.span(group))
     return None
+
+
+def _patterns(text: str) -> Iterator[re.Pattern[str]]:
+    """The patterns that could match; most texts hold no first name and no number, and looking is dear."""
+    yield _TITLED if _FIRST.isdisjoint(map(str.lower, _LETTERS.findall(text))) else _ADDRESSED
+    if _SIGNS.search(text):
+        yield _NUMBERED

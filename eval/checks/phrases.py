@@ -49,7 +49,13 @@ class Phrases(Generic[V]):
         exact, prefixes = self._exact, self._prefixes
         end = len(words) if last is None else last
         free = first
-        for at in range(first, end):
+        # Most words begin nothing; they are passed over in one go.
+        begins = [
+            at
+            for at, word in enumerate(words[first:end], first)
+            if word in exact or (prefixes and word[:_PREFIX] in prefixes)
+        ]
+        for at in begins:
             if at < free:
                 continue
             word = words[at]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from radimpress.eval.checks.assertion import Said, said
+from radimpress.eval.checks.assertion import Said, Sayings
 from radimpress.eval.checks.concepts import concepts
 from radimpress.eval.checks.organs import organs, regions
 from radimpress.eval.checks.phrases import Hit, listed
@@ -23,9 +23,9 @@ class Part(Text):
     __slots__ = ()
 
     @cached_property
-    def said(self) -> list[Said]:
+    def said(self) -> Sayings:
         """For each word, whether it is said to be there."""
-        return said(self)
+        return Sayings(self)
 
     @cached_property
     def concepts(self) -> list[Hit[str]]:

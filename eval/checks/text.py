@@ -27,36 +27,49 @@ class Text:
     Attributes:
         raw: as written.
         words: in lower case; numbers whole, hyphens and other signs as words of their own.
-        starts, stops: each word's character offsets in `raw`.
         sentences: parts between full stops, semicolons and line ends that end something.
     """
 
-    __slots__ = ("__dict__", "raw", "sentences", "starts", "stops", "words")
+    __slots__ = ("__dict__", "_matches", "raw", "sentences", "words")
 
     def __init__(self, raw: str) -> None:
         self.raw = raw
         self.words: list[str] = []
-        self.starts: list[int] = []
-        self.stops: list[int] = []
         self.sentences: list[Sentence] = []
-        words, starts, stops = self.words, self.starts, self.stops
-        first, end = 0, 0
-        for match in _TOKEN.finditer(raw):
-            word, (start, stop) = match[0].lower(), match.span()
-            if start > end and len(words) > first and "\n" in raw[end:start] and not raw[start].islower():
-                self.sentences.append(Sentence(first, len(words)))
-                first = len(words)
-            end = stop
-            if word in _STOPS and _ends(raw, stop, words):
+        self._matches: list[re.Match[str]] = []
+        words, matches = self.words, self._matches
+        found = list(_TOKEN.finditer(raw))
+        tokens = [match[0].lower() for match in found]
+        # Only where one of these stands can a sentence end.
+        marks = {at for at, token in enumerate(tokens) if token in _STOPS}
+        if "\n" in raw:
+            marks |= {at for at in range(1, len(found)) if "\n" in raw[found[at - 1].end() : found[at].start()]}
+        first = taken = 0
+        for at in sorted(marks):
+            words += tokens[taken:at]
+            matches += found[taken:at]
+            taken = at
+            ends = tokens[at] in _STOPS and _ends(raw, found[at].end(), words)
+            if ends or _begins_line(raw, found, at):
                 if len(words) > first:
                     self.sentences.append(Sentence(first, len(words)))
                 first = len(words)
-                continue
-            words.append(word)
-            starts.append(start)
-            stops.append(stop)
+            if ends:
+                taken = at + 1
+        words += tokens[taken:]
+        matches += found[taken:]
         if len(words) > first:
             self.sentences.append(Sentence(first, len(words)))
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Each word's first character, as an offset in `raw`."""
+        return [match.start() for match in self._matches]
+
+    @cached_property
+    def stops(self) -> list[int]:
+        """Where each word ends in `raw`."""
+        return [match.end() for match in self._matches]
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
@@ -66,7 +79,7 @@ class Text:
     @cached_property
     def stems(self) -> list[str]:
         """Each word without its plural."""
-        return [stem(word) for word in self.words]
+        return [stem(word) if word[-1] in "sai" else word for word in self.words]
 
     @cached_property
     def sentence_of(self) -> list[int]:
@@ -80,7 +93,13 @@ class Text:
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Character offsets of the words `first` up to, not including, `last`."""
-        return self.starts[first], self.stops[last - 1]
+        return self._matches[first].start(), self._matches[last - 1].end()
+
+
+def _begins_line(raw: str, found: list[re.Match[str]], at: int) -> bool:
+    """Whether a token begins a line that goes on with no sentence of the line before."""
+    start = found[at].start()
+    return at > 0 and "\n" in raw[found[at - 1].end() : start] and not raw[start].islower()
 
 
 def _ends(raw: str, stop: int, words: list[str]) -> bool:
