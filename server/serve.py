@@ -115,7 +115,7 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
             await stack.enter_async_context(exposing(settings.metrics_listen, metrics, lambda: health.ready))
 
         server = _server(settings, metrics, audit)
-        plain = _Generic(server)
+        plain: Any = _Generic(server)
         impression_pb2_grpc.add_ImpressionServiceServicer_to_server(ImpressionService(parts), plain)
         adapter_pb2_grpc.add_AdapterServiceServicer_to_server(AdapterService(parts, evaluator), plain)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, plain)
@@ -246,7 +246,12 @@ async def _told(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except Exception as error:
-        _log.error("background_ended", work=work.__qualname__, kind=type(error).__name__, where=log.where(error))
+        _log.error(
+            "background_ended",
+            work=getattr(work, "__qualname__", ""),
+            kind=type(error).__name__,
+            where=log.where(error),
+        )
 
 
 async def _end(task: asyncio.Task[None]) -> None:

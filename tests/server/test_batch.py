@@ -15,7 +15,7 @@ from radimpress.v1 import impression_pb2
 from tests.server.conftest import CT_LIST, FAKE_BASE, Site
 from tests.server.peer import Held, Peer, fields, refused, report_input
 
-ASKED = {"modality": "CT", "clinic": "alder"}
+ASKED: dict[str, Any] = {"modality": "CT", "clinic": "alder"}
 
 
 def _requests(names: Iterator[str] | list[str]) -> Iterator[impression_pb2.BatchImpressionsRequest]:
@@ -66,7 +66,7 @@ def test_a_name_that_is_empty_or_stands_twice_ends_the_batch(peer: Peer, names: 
 
 def test_an_answer_comes_while_the_sender_still_thinks(peer: Peer) -> None:
     names: queue.Queue[str | None] = queue.Queue()
-    answers = peer.impressions.BatchImpressions(_requests(iter(names.get, None)), timeout=60)  # type: ignore[arg-type]
+    answers: Any = peer.impressions.BatchImpressions(_requests(iter(names.get, None)), timeout=60)  # type: ignore[arg-type]
     for name in ("a", "b"):
         names.put(name)
         assert next(answers).request_id == name
@@ -101,7 +101,7 @@ def test_it_reads_no_further_ahead_than_there_is_room(site: Site) -> None:
             time.sleep(0.01)
         time.sleep(0.5)
         held = len(sent)
-        call.cancel()
+        call.cancel()  # type: ignore[no-untyped-call]
         engine.go = True
     # What gRPC's windows hold is sent, though nobody reads it.
     assert (engine.most, held < 5000) == (4, True)
@@ -132,7 +132,7 @@ def test_a_batch_that_is_broken_off_leaves_nothing_in_the_engine(site: Site) -> 
         while engine.inside < 4:
             assert time.monotonic() < until
             time.sleep(0.01)
-        call.cancel()
+        call.cancel()  # type: ignore[no-untyped-call]
         while engine.inside:
             assert time.monotonic() < until
             time.sleep(0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -13,7 +14,7 @@ from radimpress.v1 import impression_pb2
 from tests.server.conftest import CT_LIST, FINDINGS, Site
 from tests.server.peer import Held, Peer, Saying, refused
 
-ASKED = {"modality": "CT", "clinic": "alder"}
+ASKED: dict[str, Any] = {"modality": "CT", "clinic": "alder"}
 
 
 def test_the_same_request_is_answered_as_it_was_whatever_happened_to_the_routes(site: Site, peer: Peer) -> None:
@@ -43,7 +44,7 @@ def test_a_batch_with_the_same_request_says_what_was_said(peer: Peer) -> None:
 def test_the_same_name_for_another_report_is_refused(peer: Peer, field: str) -> None:
     peer.generate("mine", **ASKED)
     with pytest.raises(grpc.RpcError) as caught:
-        peer.generate("mine", **ASKED, **{field: f"{FINDINGS} And more."})
+        peer.generate("mine", **{**ASKED, field: f"{FINDINGS} And more."})
     refused(grpc.StatusCode.ALREADY_EXISTS, caught)
 
 
@@ -87,7 +88,7 @@ def test_when_the_first_of_two_leaves_the_second_is_answered(site: Site) -> None
             time.sleep(0.005)
         second = peer.impressions.GenerateImpression.future(request, timeout=60)
         time.sleep(0.1)
-        first.cancel()
+        first.cancel()  # type: ignore[no-untyped-call]
         engine.go = True
         assert second.result().impression.request_id == "mine"
     assert engine.ended == 2

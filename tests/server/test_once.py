@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,8 @@ def test_too_many_of_the_same_are_refused() -> None:
 
 @pytest.mark.parametrize("field", ["findings", "clinic", "exam", "indication", "comparison"])
 def test_a_fingerprint_differs_with_every_field_that_is_asked(field: str) -> None:
-    assert fingerprint(replace(REPORT, **{field: "x"}), b"key") != fingerprint(REPORT, b"key")
+    changed: dict[str, Any] = {field: "x"}
+    assert fingerprint(replace(REPORT, **changed), b"key") != fingerprint(REPORT, b"key")
 
 
 def test_a_fingerprint_differs_with_the_modality_and_the_key_alone_not_with_the_name() -> None:

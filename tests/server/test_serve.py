@@ -105,12 +105,12 @@ def test_with_tokens_only_those_who_show_one_are_answered(site: Site) -> None:
 @pytest.mark.parametrize("setting", ["tokens", "feedback_keys", "jwks"])
 def test_a_file_that_is_not_there_ends_the_start(site: Site, tmp_path: Path, setting: str) -> None:
     missing = tmp_path / "missing"
-    given: dict[str, Any] = {
+    settings: dict[str, dict[str, Any]] = {
         "tokens": {"tokens": missing},
         "feedback_keys": {"feedback_keys": (missing,)},
         "jwks": {"jwks": str(missing), "jwt_audience": "radimpress", "jwt_issuer": "them"},
-    }[setting]
-    with pytest.raises((NotFoundError, ConfigError)), site.serving(**given):
+    }
+    with pytest.raises((NotFoundError, ConfigError)), site.serving(**settings[setting]):
         pass
 
 

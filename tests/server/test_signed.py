@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import pytest
@@ -15,7 +16,7 @@ from radimpress.v1 import adapter_pb2
 from tests.server.conftest import CT_LIST, FINDINGS, Site
 from tests.server.peer import Peer, Saying, fields, refused
 
-ASKED = {"modality": "CT", "clinic": "alder"}
+ASKED: dict[str, Any] = {"modality": "CT", "clinic": "alder"}
 REPORT = Report(id="r", findings="The left knee is intact.")
 
 
