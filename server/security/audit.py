@@ -1,0 +1,248 @@
+"""The audit trail: a line for every request that was answered or refused, each bound to the line before.
+
+A line is JSON: when, who, what, for which clinic (a digest of its name), which request, which
+adapter by digest, by which route table, and how it ended; never a word of a report. Its `chain` is
+SHA-256 over the chain before and the line without it, so that no line can be changed, left out or put
+in between unseen. Whoever may write the file could make the whole chain anew, and lines cut off at the
+end leave no gap: keep the head, which the log tells at start and end, where the server cannot write.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+import structlog
+
+from radimpress.reports.errors import ConfigError, DamageError, NotFoundError, UnavailableError
+from radimpress.reports.files import canonical
+
+_START = "0" * 64
+_BLOCK = 1 << 16
+_SYNC_SECONDS = 1.0
+_log = structlog.get_logger()
+
+
+class Audit:
+    """One server's trail, in `<folder>/<server>.jsonl`.
+
+    A line is handed to the operating system before `write` returns, so that it survives the end of the
+    process, and to the disk within a second. A last line that was cut short by a kill is put aside, into
+    a file beside, and told in the log; the chain goes on from the line before.
+
+    Args:
+        folder: made when it is not there.
+        server: the server's name; two servers cannot write the same file.
+
+    Raises:
+        ConfigError: the name is no file name, the folder cannot be written, another server has the
+            file, or the file's last line is not one of a trail.
+    """
+
+    def __init__(self, folder: Path, server: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", server):
+            raise ConfigError(f"audit: the server's name {server[:64]!r} is no file name")
+        self.path = folder / f"{server}.jsonl"
+        self._lock = Lock()
+        self._dirty = False
+        self._broken = ""
+        self._end = Event()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigError(f"{self.path}: cannot be written ({type(error).__name__})") from None
+        try:
+            self._own()
+            self._number, self._chain, self._size = self._recover()
+        except BaseException:
+            os.close(self._file)
+            raise
+        self._syncer = Thread(target=self._sync, name="radimpress-audit", daemon=True)
+        self._syncer.start()
+        _log.info("audit_opened", file=self.path.name, lines=self._number, head=self._chain)
+
+    def write(
+        self,
+        action: str,
+        *,
+        subject: str,
+        clinic: str = "",
+        request_id: str = "",
+        digest: str = "",
+        table: int = 0,
+        outcome: str = "OK",
+    ) -> None:
+        """Appends a line; returns when the operating system has it.
+
+        Args:
+            action: the rpc or what else was done, as in "GenerateImpression".
+            subject: who asked.
+            clinic: the clinic asked for; a digest of it is written.
+            request_id: the caller's name of the request.
+            digest: SHA-256 of the adapter's weights; empty for the base model.
+            table: the route table's number; 0 where none was asked.
+            outcome: "OK" or the code that it ended with.
+
+        Raises:
+            UnavailableError: it cannot be written, as when the disk is full; nothing half written stays.
+        """
+        with self._lock:
+            line = {
+                "number": self._number + 1,
+                "time": datetime.now(UTC).isoformat(timespec="microseconds"),
+                "subject": subject,
+                "action": action,
+                "clinic": hashlib.sha256(clinic.encode()).hexdigest()[:16] if clinic else "",
+                "request_id": request_id,
+                "digest": digest,
+                "table": table,
+                "outcome": outcome,
+            }
+            chain, data = _link(self._chain, line)
+            self._append(data)
+            self._number, self._chain, self._size = self._number + 1, chain, self._size + len(data)
+            self._dirty = True
+
+    def close(self) -> None:
+        """Hands everything to the disk and gives the file back."""
+        self._end.set()
+        self._syncer.join()
+        os.close(self._file)
+        _log.info("audit_closed", file=self.path.name, lines=self._number, head=self._chain)
+
+    def _own(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{self.path}: another server writes it; give each its own server_name") from None
+
+    def _recover(self) -> tuple[int, str, int]:
+        """Number and chain of the last whole line, and where it ends; what follows it is put aside."""
+        size = os.fstat(self._file).st_size
+        whole, last = _last_line(self._file, size)
+        if whole < size:
+            torn = os.pread(self._file, size - whole, whole)
+            aside = self.path.with_suffix(".torn")
+            with aside.open("ab") as file:
+                file.write(torn + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.ftruncate(self._file, whole)
+            _log.warning("audit_torn", file=self.path.name, bytes=size - whole, aside=aside.name)
+        if not last:
+            return 0, _START, whole
+        try:
+            line = json.loads(last)
+            return int(line["number"]), str(line["chain"]), whole
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise ConfigError(f"{self.path}: its last line is not one of an audit trail; move it aside") from None
+
+    def _append(self, data: bytes) -> None:
+        if self._broken:
+            raise UnavailableError(f"the audit trail cannot be written ({self._broken})")
+        try:
+            written = os.write(self._file, data)
+            if written != len(data):
+                written += os.write(self._file, data[written:])
+            if written != len(data):
+                raise OSError("short write")
+        except OSError as error:
+            try:
+                os.ftruncate(self._file, self._size)
+            except OSError:
+                # Half a line may stand there: another behind it would be lost with it.
+                self._broken = type(error).__name__
+            _log.error("audit_not_written", file=self.path.name, errno=error.errno)
+            raise UnavailableError("the audit trail cannot be written") from None
+
+    def _sync(self) -> None:
+        ended = False
+        while not ended:
+            ended = self._end.wait(_SYNC_SECONDS)
+            if not self._dirty:
+                continue
+            self._dirty = False
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                # The kernel may have dropped what it could not write; only a look at the file can tell.
+                self._broken = type(error).__name__
+                _log.error("audit_not_synced", file=self.path.name, errno=error.errno)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What `verify` found.
+
+    Attributes:
+        lines: of the trail.
+        head: the chain at its end, to compare with what was kept elsewhere.
+        torn: bytes behind the last whole line; a server that starts puts them aside.
+    """
+
+    lines: int
+    head: str
+    torn: int
+
+
+def verify(path: Path) -> Verified:
+    """Reads a trail from its first line on and checks every link.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DamageError: names the first line that is not the one that was written.
+    """
+    number, chain = 0, _START
+    try:
+        with path.open("rb") as file:
+            for data in file:
+                if not data.endswith(b"\n"):
+                    return Verified(number, chain, len(data))
+                chain = _checked(path, number + 1, chain, data)
+                number += 1
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such file") from None
+    return Verified(number, chain, 0)
+
+
+def _checked(path: Path, number: int, before: str, data: bytes) -> str:
+    """The chain at this line, once it was found to follow the one before."""
+    try:
+        line = json.loads(data)
+        del line["chain"]
+        chain, written = _link(before, line)
+        # The very bytes, as JSON has other ways to write the same.
+        right = line["number"] == number and written == data
+    except (ValueError, TypeError, KeyError, RecursionError):
+        right = False
+    if not right:
+        raise DamageError(f"{path}: line {number} is not the one that was written")
+    return chain
+
+
+def _link(before: str, line: dict[str, object]) -> tuple[str, bytes]:
+    """A line's chain, and the line as it is written, with the chain at its end."""
+    plain = canonical(line)
+    chain = hashlib.sha256(before.encode() + plain).hexdigest()
+    return chain, b'%b,"chain":"%b"}\n' % (plain[:-1], chain.encode())
+
+
+def _last_line(file: int, size: int) -> tuple[int, bytes]:
+    """Where the last whole line ends, and that line; found from the end, as a trail is long."""
+    tail, start = b"", size
+    while start > 0 and tail.count(b"\n") < 2:
+        block = min(_BLOCK, start)
+        start -= block
+        tail = os.pread(file, block, start) + tail
+    whole = tail.rfind(b"\n") + 1
+    if not whole:
+        return 0, b""
+    return start + whole, tail[tail.rfind(b"\n", 0, whole - 1) + 1 : whole]
