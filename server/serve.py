@@ -120,7 +120,7 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
         adapter_pb2_grpc.add_AdapterServiceServicer_to_server(AdapterService(parts, evaluator), plain)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, plain)
         if settings.reflection:
-            reflection.enable_server_reflection([*SERVICES, _HEALTH, reflection.SERVICE_NAME], plain)
+            reflection.enable_server_reflection([*SERVICES, _HEALTH, reflection.SERVICE_NAME], server)
         port = _bind(server, settings)
         await health.begin()
         await server.start()

@@ -57,3 +57,19 @@ def test_a_bundle_that_is_gone_is_refused(site: Site, tmp_path: Path) -> None:
     site.first.path.rename(tmp_path / "away")
     with pytest.raises(BundleError):
         _ask(FakeEngine(FAKE_BASE), site.first)
+
+
+def test_what_is_forgotten_is_no_longer_kept(site: Site) -> None:
+    engine = FakeEngine(FAKE_BASE)
+    _ask(engine, site.first)
+    assert engine.resident() == {site.first.digest}
+    engine.forget(site.first.digest)
+    assert engine.resident() == frozenset()
+
+
+def test_a_file_changed_after_the_first_answer_is_refused_too(site: Site) -> None:
+    engine = FakeEngine(FAKE_BASE)
+    _ask(engine, site.first)
+    change_byte(site.first.path / WEIGHTS)
+    with pytest.raises(DigestError):
+        _ask(engine, site.first)

@@ -225,6 +225,24 @@ def test_an_adapter_that_left_memory_is_verified_anew(
         _alone(engine, mine, PROMPTS[:1])
 
 
+def test_an_adapter_that_is_forgotten_leaves_memory_and_is_verified_anew(
+    make: Make, tiny_folder: Path, tmp_path: Path, bundles: tuple[AdapterBundle, AdapterBundle]
+) -> None:
+    engine = make()
+    mine = make_bundle(tiny_folder, tmp_path, seed=3)
+    for adapter in (mine, bundles[0]):
+        _alone(engine, adapter, PROMPTS[:1])
+    assert engine.resident() == {mine.digest, bundles[0].digest}
+    engine.forget(mine.digest)
+    until = time.monotonic() + 10
+    while engine.resident() != {bundles[0].digest}:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    change_byte(mine.path / WEIGHTS)
+    with pytest.raises(DigestError):
+        _alone(engine, mine, PROMPTS[:1])
+
+
 @pytest.mark.parametrize("file", [WEIGHTS, CONFIG])
 @pytest.mark.parametrize("at", [12, -1])
 def test_a_file_changed_by_one_byte_is_refused(
