@@ -13,9 +13,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.cluster import AgglomerativeClustering
-from sklearn.decomposition import PCA
-from sklearn.metrics import silhouette_score
 
 from radimpress.clustering.clusters import Clusters, Point
 from radimpress.clustering.embed import Embedder
@@ -69,7 +66,7 @@ def fit_clusters(
     labels, silhouettes, why = _choose(centres, bags, [clinics.index(owner) for owner in bag_owners], largest)
     names = _names([int(label) for label in labels], clinics, profiles)
     apart = len(bags) > 2 and bool(np.ptp(bags, axis=0).max() > _NOISE)
-    plane = PCA(2, random_state=seed).fit_transform(bags) if apart else np.zeros((len(bags), 2))
+    plane = _plane(bags, seed) if apart else np.zeros((len(bags), 2))
     return Clusters(
         clinics=dict(zip(clinics, names, strict=True)),
         profiles=profiles,
@@ -134,10 +131,20 @@ def _bags(vectors: Vector, owners: Sequence[str]) -> tuple[Vector, list[str]]:
     return np.stack(bags), bag_owners
 
 
+def _plane(bags: Vector, seed: int) -> Vector:
+    from sklearn.decomposition import PCA
+
+    plane: Vector = PCA(2, random_state=seed).fit_transform(bags)
+    return plane
+
+
 def _choose(
     centres: Vector, bags: Vector, bag_owners: Sequence[int], largest: int
 ) -> tuple[Vector, dict[int, float], str]:
     """Labels of the clinics, the silhouettes tried, and why."""
+    from sklearn.cluster import AgglomerativeClustering
+    from sklearn.metrics import silhouette_score
+
     silhouettes: dict[int, float] = {}
     if np.ptp(centres, axis=0).max() < _NOISE:
         # Clinics that share no modality, too: what their style is cannot be told from what they scan.
