@@ -25,7 +25,7 @@ from radimpress.reports.files import write_atomic
 from radimpress.reports.report import Modality
 from radimpress.server import steps
 from radimpress.server.console import OUT, table
-from radimpress.server.options import BundleRoot, RecipeFile, RegistryUrl, open_registry
+from radimpress.server.options import AsJson, BundleRoot, RecipeFile, RegistryUrl, open_registry
 from radimpress.server.recipe import load_recipe
 from radimpress.server.settings import load_settings
 
@@ -50,7 +50,6 @@ Against = Annotated[
     str | None, typer.Option("--against", help="A system's name, or base; without it, what serves each slice now.")
 ]
 SignKey = Annotated[Path | None, typer.Option("--sign-key", help="PEM file of an Ed25519 private key.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One object instead of a table.")]
 
 
 @gate_app.command(_JUDGE)
@@ -76,7 +75,7 @@ def judge(
         load_recipe(recipe).gate,
         out,
         against=against,
-        bundles=load_settings(bundles=bundles).bundles,
+        bundles=Path(load_settings(bundles=bundles).bundles),
         key=load_private(sign_key) if sign_key else None,
     )
     if junit_file:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import structlog
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 T = TypeVar("T")
-_WIDE = None if sys.stdout.isatty() else 120
+# A pipe has no width of its own; nothing that a script looks for is broken over two lines.
+_WIDE = None if sys.stdout.isatty() else 160
 OUT = Console(soft_wrap=True, highlight=False, width=_WIDE)
 ERR = Console(stderr=True, soft_wrap=True, highlight=False, width=_WIDE)
 
@@ -34,11 +39,31 @@ def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Prints a table."""
-    drawn = Table(*columns, title=title, title_justify="left")
+    """Prints a title on a line of its own, and a table."""
+    # Not the table's own title, which would be broken at the table's width.
+    OUT.print(Text(title, style="italic"))
+    drawn = Table(*columns)
     for row in rows:
-        drawn.add_row(*(str(value) for value in row))
+        # Text, as a string would be read as markup, and what is shown may hold brackets.
+        drawn.add_row(*(value if isinstance(value, Text) else Text(str(value)) for value in row))
     OUT.print(drawn)
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """A message of radimpress.v1 as JSON has it: every field, by the names of the .proto files, numbers as numbers."""
+    return MessageToDict(
+        message,
+        always_print_fields_with_no_presence=True,
+        preserving_proto_field_name=True,
+        unquote_int64_if_possible=True,
+    )
+
+
+def tell(value: Message | Mapping[str, Any]) -> None:
+    """Prints one JSON object on a line of its own."""
+    found = plain(value) if isinstance(value, Message) else value
+    # Past Rich, which would read brackets as markup and break lines at the screen's width.
+    print(json.dumps(found, ensure_ascii=False))
 
 
 def step(number: int, text: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from radimpress.eval.certificate import Certificate
 from radimpress.eval.page import Answer, Tale, write_page
+from radimpress.eval.predict import BASE
 from radimpress.reports.files import write_json
 from radimpress.reports.report import Report
 from radimpress.reports.split import Split
@@ -19,6 +20,7 @@ from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.messages import cell_of
 from radimpress.server.recipe import Recipe
 from radimpress.server.registry import Registry
+from radimpress.server.rollout.plan import uses
 from radimpress.server.routes import Reason, RouteTable
 from radimpress.server.serve import open_engine, serving
 from radimpress.server.settings import load_settings
@@ -134,8 +136,8 @@ def demo(root: Path, files: Sequence[Path], recipe: Recipe) -> Path:
         predictions=evaluation.predictions,
         scores=evaluation.scores,
         certificates=tuple(certificates),
-        routes={cell: str(entry.adapter) for cell, entry in final.entries.items()},
-        digests={str(entry.adapter): entry.adapter.digest for entry in final.entries.values()},
+        routes={cell: entry.serving for cell, entry in final.entries.items()},
+        digests={str(adapter): adapter.digest for _, adapter in uses(final)},
         table=final.number,
         answers=tuple(answers),
         seconds=seconds,
@@ -170,9 +172,8 @@ def _show_scores(evaluation: steps.Evaluation) -> None:
 def _show_routes(routes: RouteTable, evaluation: steps.Evaluation) -> None:
     rows = []
     for cell in evaluation.scores.cells:
-        entry = routes.entries.get(cell)
-        who = (str(entry.adapter), entry.adapter.digest[:16]) if entry else ("base", "")
-        rows.append([cell, *who])
+        adapter = routes.entries[cell].adapter if cell in routes.entries else None
+        rows.append([cell, adapter or BASE, adapter.digest[:16] if adapter else ""])
     table(f"route table {routes.number}", ("slice", "adapter", "digest"), rows)
 
 

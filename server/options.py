@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +12,9 @@ from typing import Annotated
 import typer
 
 from radimpress.eval.signing import load_public
+from radimpress.reports.errors import InputError
 from radimpress.server.registry import Registry
+from radimpress.server.routes import AdapterVersion
 from radimpress.server.settings import load_settings
 
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="TOML file; the published settings without it.")]
@@ -23,10 +28,43 @@ TrustedKeys = Annotated[
         "--trusted-key", help="PEM public key that must have signed; may be repeated; RADIMPRESS_TRUSTED_KEYS."
     ),
 ]
-BundleRoot = Annotated[Path | None, typer.Option("--bundles", help="Bundle folder; RADIMPRESS_BUNDLES.")]
+BundleRoot = Annotated[str | None, typer.Option("--bundles", help="Bundle folder or URL; RADIMPRESS_BUNDLES.")]
+AdapterName = Annotated[
+    str, typer.Argument(metavar="NAME[@VERSION]", help="The adapter; its newest version if none is said.")
+]
+Expected = Annotated[int, typer.Option("--expected", help="Route table you looked at; 0 is whichever is current.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON: one object, or where there are many one a line.")]
+
+_DIGITS = 9
 
 
-def open_registry(url: str | None, bundles: Path | None, trusted: Sequence[Path] | None = None) -> Registry:
+def open_registry(url: str | None, bundles: str | None, trusted: Sequence[Path] | None = None) -> Registry:
     """The registry that options, or else settings, name."""
     settings = load_settings(registry=url, bundles=bundles, trusted_keys=tuple(trusted) if trusted else None)
-    return Registry(settings.registry, settings.bundles, load_public(settings.trusted_keys))
+    return Registry(
+        settings.registry, settings.bundles, load_public(settings.trusted_keys), cache=settings.bundle_cache
+    )
+
+
+def find_adapter(known: Registry, text: str) -> AdapterVersion:
+    """The version that "name" or "name@version" says; without a version the newest.
+
+    Raises:
+        InputError: it is neither.
+        NotFoundError: there is none.
+    """
+    name, at, version = text.partition("@")
+    right = version.isdecimal() and len(version) <= _DIGITS and int(version) > 0
+    if not name or (at and not right):
+        raise InputError("adapter", f"{text[:64]!r} is not NAME or NAME@VERSION")
+    return known.adapter(name, int(version) if at else 0)
+
+
+def actor() -> str:
+    """Who runs the command, as the chain of events names them: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a number that has no name.
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

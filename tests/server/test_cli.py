@@ -3,87 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
-import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from radimpress.clustering.cell import Cell
-from radimpress.eval.certificate import decode_certificate
-from radimpress.eval.checks import CHECKS
-from radimpress.eval.published import published_scores
-from radimpress.eval.score import Judged, Scores, System
 from radimpress.reports.files import load_reports
-from radimpress.reports.report import Modality
-from radimpress.server.cli import main
-from radimpress.trainer.bundle import WEIGHTS
-from tests.server.conftest import CT_LIST, FAKE_BASE, FINDINGS, MR_LIST, Site, certificate, change_byte, clusters
+from tests.server.commands import Run, one_line, run
 
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Runs `radimpress` with these words."""
-
-    def command(*words: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["radimpress", *map(str, words)])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
-            main()
-        said = capfd.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
-
-    yield command
-    structlog.reset_defaults()
-
-
-@pytest.fixture
-def at(site: Site) -> list[object]:
-    """The options that name the site's registry and bundles."""
-    return ["--registry", site.url, "--bundles", site.bundles]
-
-
-def _one_line(done: Done, *words: str) -> None:
-    assert done.code == 2
-    assert done.err.startswith("error: ")
-    assert done.err.count("\n") == 1
-    assert "Traceback" not in done.err
-    for word in words:
-        assert word in done.err
-
-
-def _scores(path: Path, gains: dict[str, float], *, cell: Cell = CT_LIST, digest: str = "a" * 64) -> Path:
-    """scores.json of base and "unified" over 40 cases, "unified" better by that much in each named slice."""
-    cases = [
-        Judged(f"{name}{number}", Cell(cell.modality, name), f"p{name}{number}", 1.0)
-        for name in gains
-        for number in range(40)
-    ]
-    checks = {f"check:{check.name}": 0.0 for check in CHECKS}
-
-    def system(name: str, digest: str, more: bool) -> System:
-        rows = {case.id: {"rougeL": 0.5 + (gains[case.cell.cluster] if more else 0.0), **checks} for case in cases}
-        return System(name, digest, FAKE_BASE, rows)
-
-    systems = {"base": system("base", "", False), "unified": system("unified", digest, True)}
-    Scores(tuple(cases), systems, "d" * 64, clusters().digest, "1").save(path)
-    return path
+__all__ = ["run"]
 
 
 def test_reports_make_writes_as_many_reports_as_asked(run: Run, tmp_path: Path) -> None:
@@ -109,329 +39,41 @@ def test_reports_prepare_writes_three_parts_and_a_funnel_that_adds_up(run: Run, 
     assert "funnel of 200 reports" in done.out
 
 
+def test_reports_prepare_tells_the_funnel_as_json(run: Run, tmp_path: Path) -> None:
+    run("reports", "make", tmp_path / "r.jsonl", "--count", 200)
+    (told,) = run("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d", "--json").rows
+    written = json.loads((tmp_path / "d" / "funnel.json").read_text("utf-8"))
+    assert {key: told[key] for key in ("total", "split", "clinic_column")} == {
+        key: written[key] for key in ("total", "split", "clinic_column")
+    }
+    assert sum(told["doors"].values()) == 200
+
+
 def test_reports_prepare_names_a_missing_file(run: Run, tmp_path: Path) -> None:
-    _one_line(run("reports", "prepare", tmp_path / "no.csv", "--out", tmp_path / "d"), "no.csv")
+    one_line(run("reports", "prepare", tmp_path / "no.csv", "--out", tmp_path / "d"), "no.csv")
     assert not (tmp_path / "d").exists()
 
 
 def test_reports_prepare_names_a_missing_column(run: Run, tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("findings,modality\nIntact.,CT\n", "utf-8")
-    _one_line(run("reports", "prepare", tmp_path / "r.csv", "--out", tmp_path / "d"), "impression")
+    one_line(run("reports", "prepare", tmp_path / "r.csv", "--out", tmp_path / "d"), "impression")
 
 
 def test_reports_prepare_says_that_too_few_are_left(run: Run, tmp_path: Path) -> None:
     run("reports", "make", tmp_path / "r.jsonl", "--count", 2)
-    _one_line(run("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d"), "reports: ")
+    one_line(run("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d"), "reports: ")
 
 
 def test_a_recipe_with_an_unknown_key_is_named(run: Run, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text("[filter]\nfindigns_min = 3\n", "utf-8")
     run("reports", "make", tmp_path / "r.jsonl", "--count", 5)
     words = ("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d", "--recipe", tmp_path / "r.toml")
-    _one_line(run(*words), "filter.findigns_min", "r.toml")
+    one_line(run(*words), "filter.findigns_min", "r.toml")
 
 
 @pytest.mark.parametrize("words", [("reports", "make", "x", "--count", "0"), ("nothing",), ("gate",), ("gate", "--x")])
 def test_words_that_are_no_command_exit_2(run: Run, words: tuple[str, ...]) -> None:
     assert run(*words).code == 2
-
-
-def test_adapters_from_adopting_to_going_back(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
-    clusters({"alder": "list", "new": "telegraphic"}).save(tmp_path / "clusters.json")
-    adopted = run("adapters", "adopt", "--clusters", tmp_path / "clusters.json", *at[:2])
-    assert (adopted.code, "route table 2" in adopted.out) == (0, True)
-
-    registered = run("adapters", "register", site.path(site.first), *at)
-    assert registered.out == f"unified@1 {site.first.digest}\n"
-
-    digest = site.registry.table().clusters_digest
-    given = certificate(site.registry.adapter("unified"), CT_LIST, clusters_digest=digest)
-    (tmp_path / "c.json").write_bytes(given)
-    promoted = run("adapters", "promote", "unified", "--certificate", tmp_path / "c.json", "--expected", 2, *at)
-    assert (promoted.code, "route table 3: promote unified@1" in promoted.out) == (0, True)
-    assert site.first.digest in run("adapters", "routes", *at[:2]).out
-
-    assert "rollback to table 2" in run("adapters", "rollback", *at[:2]).out
-    assert site.first.digest not in run("adapters", "routes", *at[:2]).out
-    history = run("adapters", "history", *at[:2]).out
-    assert [history.index(word) for word in ("rollback to", "promote unified@1", "base everywhere")] == sorted(
-        history.index(word) for word in ("rollback to", "promote unified@1", "base everywhere")
-    )
-    assert "unified@1" in run("adapters", "list", *at).out
-
-
-@pytest.mark.parametrize("path", ["../x", "/etc", ""])
-def test_a_path_out_of_the_bundle_folder_is_named(run: Run, at: list[object], path: str) -> None:
-    _one_line(run("adapters", "register", path, *at), "path: ")
-
-
-def test_a_changed_bundle_is_not_registered(run: Run, site: Site, at: list[object]) -> None:
-    change_byte(site.first.path / WEIGHTS)
-    _one_line(run("adapters", "register", site.path(site.first), *at), "error: digest: ", WEIGHTS)
-
-
-def test_a_missing_certificate_is_named(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
-    site.registry.register(site.path(site.first))
-    _one_line(run("adapters", "promote", "unified", "--certificate", tmp_path / "no.json", *at), "no.json")
-
-
-def test_a_stale_table_is_a_conflict(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
-    adapter = site.promote(site.first, CT_LIST)
-    (tmp_path / "c.json").write_bytes(certificate(adapter, MR_LIST))
-    words = ("adapters", "promote", "unified", "--certificate", tmp_path / "c.json", "--expected", 1, *at)
-    _one_line(run(*words), "error: conflict: ", "is 2, not 1")
-
-
-def test_going_back_before_the_first_table_is_an_error(run: Run, at: list[object]) -> None:
-    _one_line(run("adapters", "rollback", *at[:2]), "error: gate: ")
-
-
-def test_an_empty_registry_says_what_to_do(run: Run, tmp_path: Path) -> None:
-    _one_line(run("adapters", "routes", "--registry", f"sqlite:///{tmp_path / 'r.db'}"), "adopt clusters first")
-
-
-@pytest.mark.parametrize("url", ["nonsense", "nosuchdb:///x", "sqlite:////no/such/folder/r.db"])
-def test_a_registry_that_cannot_be_opened_is_one_line(run: Run, url: str) -> None:
-    _one_line(run("adapters", "routes", "--registry", url))
-
-
-def test_a_registry_that_is_no_database_is_one_line(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "r.db").write_text("This is not a database at all. " * 100, "utf-8")
-    _one_line(run("adapters", "routes", "--registry", f"sqlite:///{tmp_path / 'r.db'}"))
-
-
-@pytest.mark.parametrize(
-    ("gains", "code"),
-    [
-        ({"list": 0.1, "telegraphic": 0.1}, 0),
-        ({"list": 0.1, "telegraphic": -0.3}, 1),
-        ({"list": -0.3, "telegraphic": -0.3}, 1),
-    ],
-)
-def test_the_gate_exits_0_when_all_pass_and_1_on_a_regression(
-    run: Run, tmp_path: Path, gains: dict[str, float], code: int
-) -> None:
-    scores = _scores(tmp_path / "scores.json", gains)
-    done = run("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", "--against", "base")
-    assert done.code == code
-    made = decode_certificate((tmp_path / "c.json").read_bytes())
-    won = {cell for cell, gain in gains.items() if gain > 0}
-    assert {verdict.cell.cluster for verdict in made.passed if verdict.cell} - {"any"} == won
-
-
-def test_the_gate_exits_3_when_a_slice_has_too_few_cases(run: Run, tmp_path: Path) -> None:
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1})
-    (tmp_path / "r.toml").write_text("[gate]\nminimum = 41\n", "utf-8")
-    words = ("--out", tmp_path / "c.json", "--against", "base", "--recipe", tmp_path / "r.toml")
-    done = run("gate", "unified", "--scores", scores, *words)
-    made = decode_certificate((tmp_path / "c.json").read_bytes())
-    assert (done.code, made.passed) == (3, ())
-    assert all("40 cases" in verdict.why and "41 " in verdict.why for verdict in made.verdicts)
-
-
-def test_the_gate_judges_against_who_serves_now(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
-    site.promote(site.first, CT_LIST)
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1}, digest=site.first.digest)
-    assert run("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", *at).code == 0
-    verdicts = decode_certificate((tmp_path / "c.json").read_bytes()).verdicts
-    assert {str(v.cell): (v.incumbent, v.incumbent_digest) for v in verdicts} == {
-        "CT/list": ("unified", site.first.digest),
-        "CT/any": ("base", ""),
-    }
-
-
-def test_the_gate_refuses_scores_of_another_version_than_serves(
-    run: Run, site: Site, at: list[object], tmp_path: Path
-) -> None:
-    site.promote(site.first, CT_LIST)
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1}, digest="e" * 64)
-    words = ("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", *at)
-    _one_line(run(*words), "the incumbent unified@1 was not evaluated beside unified")
-    assert not (tmp_path / "c.json").exists()
-
-
-def test_what_the_gate_writes_can_be_promoted(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
-    site.registry.register(site.path(site.first))
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1}, digest=site.first.digest)
-    run("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", *at)
-    assert run("adapters", "promote", "unified", "--certificate", tmp_path / "c.json", *at).code == 0
-    assert set(site.registry.table().entries) == {CT_LIST, Cell(Modality.CT, "any")}
-
-
-@pytest.fixture
-def key_files(tmp_path: Path) -> tuple[Path, Path]:
-    """An Ed25519 key as PEM: the private file and the public one."""
-    key = Ed25519PrivateKey.generate()
-    private, public = tmp_path / "gate.pem", tmp_path / "gate.pub"
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return private, public
-
-
-def test_the_gate_judges_against_a_system_by_name(run: Run, tmp_path: Path) -> None:
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1})
-    for incumbent, code in (("base", 0), ("unified", 0), ("nobody", 2)):
-        done = run(
-            "gate", "unified", "--against", incumbent, "--scores", scores, "--out", tmp_path / f"{incumbent}.json"
-        )
-        assert done.code == code
-    verdicts = decode_certificate((tmp_path / "unified.json").read_bytes()).verdicts
-    assert {(v.incumbent, v.difference.mean if v.difference else None) for v in verdicts} == {("unified", 0.0)}
-    assert not (tmp_path / "nobody.json").exists()
-
-
-def test_the_gate_writes_junit_markdown_and_json(run: Run, tmp_path: Path) -> None:
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1, "telegraphic": -0.3})
-    files = ("--out", tmp_path / "c.json", "--junit", tmp_path / "j.xml", "--markdown", tmp_path / "m.md")
-    done = run("gate", "unified", "--against", "base", "--scores", scores, *files, "--json")
-    told = json.loads(done.out)
-    assert done.code == told["exit"] == 1
-    assert {row["slice"]: row["verdict"] for row in told["slices"]} == {
-        "CT/list": "PASS",
-        "CT/telegraphic": "REGRESSION",
-        "CT/any": "REGRESSION",
-    }
-    (suite,) = ElementTree.fromstring((tmp_path / "j.xml").read_bytes())
-    assert (suite.get("tests"), suite.get("failures")) == ("3", "2")
-    assert "| CT/telegraphic | REGRESSION |" in (tmp_path / "m.md").read_text("utf-8")
-
-
-def test_options_may_stand_before_the_candidate_and_a_candidate_may_be_called_plan(run: Run, tmp_path: Path) -> None:
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1})
-    words = ("--against", "base", "--scores", scores, "--out", tmp_path / "c.json")
-    assert run("gate", *words, "unified").code == 0
-    assert "plan was not evaluated" in run("gate", "judge", "plan", *words).err
-
-
-def test_gate_plan_prints_what_each_slice_has_and_still_needs(run: Run, tmp_path: Path) -> None:
-    published_scores().save(tmp_path / "scores.json")
-    words = ("gate", "plan", "--scores", tmp_path / "scores.json", "unified", "--against", "base")
-    done, as_json = run(*words), run(*words, "--json")
-    assert (done.code, as_json.code) == (0, 0)
-    rows = {row["slice"]: row for row in json.loads(as_json.out)["slices"]}
-    assert (rows["NM/any"]["patients"], rows["NM/any"]["needs"], rows["NM/any"]["still"]) == (16, 150, 134)
-    assert (rows["OTHER/any"]["patients"], rows["OTHER/any"]["still"]) == (2, 148)
-    assert rows["overall"]["cases"] == 138
-    assert "still needs" in done.out
-    assert "148" in done.out
-
-
-def test_a_signed_certificate_is_promoted_where_its_key_is_trusted(
-    run: Run, site: Site, at: list[object], tmp_path: Path, key_files: tuple[Path, Path]
-) -> None:
-    private, public = key_files
-    site.registry.register(site.path(site.first))
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1}, digest=site.first.digest)
-    judge = ("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", *at)
-    promote = ("adapters", "promote", "unified", "--certificate", tmp_path / "c.json", "--trusted-key", public, *at)
-    assert run(*judge).code == 0
-    _one_line(run(*promote), "error: gate: the certificate is not signed")
-    assert run(*judge, "--sign-key", private).code == 0
-    assert run(*promote).code == 0
-
-
-def test_trusted_keys_come_from_the_environment_too(
-    run: Run,
-    site: Site,
-    at: list[object],
-    tmp_path: Path,
-    key_files: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    adapter = site.registry.register(site.path(site.first))
-    (tmp_path / "c.json").write_bytes(certificate(adapter, CT_LIST))
-    monkeypatch.setenv("RADIMPRESS_TRUSTED_KEYS", json.dumps([str(key_files[1])]))
-    words = ("adapters", "promote", "unified", "--certificate", tmp_path / "c.json", *at)
-    _one_line(run(*words), "is not signed")
-    monkeypatch.setenv("RADIMPRESS_TRUSTED_KEYS", json.dumps([str(tmp_path / "none.pub")]))
-    _one_line(run(*words), "none.pub: no such file")
-
-
-@pytest.mark.parametrize("text", ["", "no key", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"])
-def test_a_file_that_holds_no_key_is_an_error(run: Run, tmp_path: Path, text: str) -> None:
-    (tmp_path / "k.pem").write_text(text, "utf-8")
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1})
-    words = ("gate", "unified", "--against", "base", "--scores", scores, "--out", tmp_path / "c.json")
-    _one_line(run(*words, "--sign-key", tmp_path / "k.pem"), "error: config: ", "k.pem")
-
-
-def test_a_waiver_opens_a_slice_and_shows_with_the_routes(
-    run: Run, site: Site, at: list[object], tmp_path: Path, key_files: tuple[Path, Path]
-) -> None:
-    private, public = key_files
-    site.registry.register(site.path(site.first))
-    scores = _scores(tmp_path / "scores.json", {"list": -0.3}, digest=site.first.digest)
-    assert (
-        run("gate", "unified", "--scores", scores, "--out", tmp_path / "c.json", "--sign-key", private, *at).code == 1
-    )
-    who = ("--who", "Dr A. Alder", "--reason", "read twice", "--certificate", tmp_path / "c.json")
-    waive = ("gate", "waive", "CT/list", *who, "--sign-key", private)
-    assert "waived by Dr A. Alder until" in run(*waive).out
-    promote = ("adapters", "promote", "unified", "--certificate", tmp_path / "c.json", "--trusted-key", public, *at)
-    for done in (run(*promote), run("adapters", "routes", *at[:2])):
-        assert "CT/list was not passed by the gate: waived by Dr A. Alder until" in done.out
-    assert set(site.registry.table().entries) == {CT_LIST}
-    (tmp_path / "f.txt").write_text(FINDINGS, "utf-8")
-    with site.serving() as address:
-        asked = run("generate", tmp_path / "f.txt", "--server", address, "--modality", "CT", "--clinic", "alder")
-    assert "not passed by the gate: waived by Dr A. Alder until" in asked.err
-
-
-@pytest.mark.parametrize("place", ["CT", "CT/telegraphic", "xx/list"])
-def test_a_waiver_of_what_was_not_judged_is_refused(
-    run: Run, tmp_path: Path, key_files: tuple[Path, Path], place: str
-) -> None:
-    scores = _scores(tmp_path / "scores.json", {"list": -0.3})
-    run("gate", "unified", "--against", "base", "--scores", scores, "--out", tmp_path / "c.json")
-    before = (tmp_path / "c.json").read_bytes()
-    who = ("--who", "Dr A", "--reason", "x", "--certificate", tmp_path / "c.json", "--sign-key", key_files[0])
-    _one_line(run("gate", "waive", place, *who))
-    assert (tmp_path / "c.json").read_bytes() == before
-
-
-def test_an_adapter_that_was_not_evaluated_is_named(run: Run, tmp_path: Path) -> None:
-    scores = _scores(tmp_path / "scores.json", {"list": 0.1})
-    words = ("gate", "nobody", "--scores", scores, "--out", tmp_path / "c.json", "--against", "base")
-    _one_line(run(*words), "nobody was not evaluated")
-
-
-@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"format": 1}', '{"format": 1, "cases": 3}', "\x00"])
-def test_scores_that_are_none_are_an_error_and_no_regression(run: Run, tmp_path: Path, text: str | None) -> None:
-    if text is not None:
-        (tmp_path / "scores.json").write_text(text, "utf-8")
-    words = ("gate", "unified", "--scores", tmp_path / "scores.json", "--out", tmp_path / "c.json", "--against", "base")
-    _one_line(run(*words), "scores.json")
-
-
-def test_serving_in_clear_beyond_loopback_is_refused(run: Run, at: list[object]) -> None:
-    _one_line(run("serve", "--listen", "0.0.0.0:0", "--engine", "fake", *at), "only over TLS")
-
-
-def test_serving_without_a_route_table_is_refused(run: Run, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'r.db'}"
-    _one_line(run("serve", "--listen", "127.0.0.1:0", "--engine", "fake", "--registry", url), "adopt clusters first")
-
-
-def test_generate_prints_the_impression_and_who_wrote_it(run: Run, site: Site, tmp_path: Path) -> None:
-    site.promote(site.first, CT_LIST)
-    (tmp_path / "f.txt").write_text(FINDINGS, "utf-8")
-    with site.serving() as address:
-        words = ("generate", tmp_path / "f.txt", "--server", address, "--modality", "CT", "--clinic", "alder")
-        done, as_json = run(*words), run(*words, "--json")
-    assert done.out.endswith(f"Fake impression by {site.first.digest}.\n")
-    assert f"unified@1 {site.first.digest}, route table 2" in done.err
-    assert json.loads(as_json.out)["provenance"]["digest"] == site.first.digest
-
-
-def test_generate_says_what_the_server_refused(run: Run, site: Site, tmp_path: Path) -> None:
-    (tmp_path / "f.txt").write_text(" ", "utf-8")
-    with site.serving() as address:
-        done = run("generate", tmp_path / "f.txt", "--server", address)
-    assert (done.code, done.err.splitlines()[-1]) == (2, "error: INVALID_ARGUMENT: findings: is empty")
-
-
-def test_generate_names_a_missing_file(run: Run, tmp_path: Path) -> None:
-    _one_line(run("generate", tmp_path / "no.txt"), "no.txt: no such file")
 
 
 def test_the_command_starts_as_a_program_of_its_own(tmp_path: Path) -> None:
@@ -441,3 +83,12 @@ def test_the_command_starts_as_a_program_of_its_own(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "no.csv" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_shell_can_complete_what_was_begun(tmp_path: Path) -> None:
+    code = "import sys; sys.argv[0] = 'radimpress'; from radimpress.server.cli import main; main()"
+    asked = {"_RADIMPRESS_COMPLETE": "complete_bash", "COMP_WORDS": "radimpress adapters pro", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["promote"], done.stderr
