@@ -56,6 +56,14 @@ def test_every_answer_names_the_adapter_file_that_wrote_it(run: Path) -> None:
 
 
 @pytest.mark.slow_real
+def test_the_demo_leaves_what_docs_operate_goes_on_with(run: Path) -> None:
+    assert (run / "clusters.json").is_file()
+    assert (run / "eval" / "scores.json").is_file()
+    (bundle,) = (run / "bundles" / "unified").iterdir()
+    assert (bundle / "manifest.json").is_file()
+
+
+@pytest.mark.slow_real
 def test_a_report_leaves_the_funnel_by_one_door_only(run: Path) -> None:
     funnel = read_json(run / "dataset" / "funnel.json")
     assert sum(funnel["doors"].values()) == funnel["total"] == 600
