@@ -8,8 +8,14 @@
     ├── NotFoundError         an adapter, version, route table or file that is not there
     ├── BundleError           an adapter bundle that must not be served
     │   └── DigestError       a file is not the one that was judged
+    ├── DamageError           something that was kept is not what was written
     ├── GateError             a certificate that does not allow what is asked of it
     ├── ConflictError         somebody else changed the routes meanwhile
+    ├── DuplicateError        a request id that stands for another report already
+    ├── UnauthenticatedError  nobody knows who asks
+    ├── ForbiddenError        whoever asks may not ask this
+    ├── RateError             whoever asks does so more often than they may
+    ├── UnavailableError      something that the server needs cannot be reached now
     └── EngineError           the engine could not answer
         ├── OverloadError     the queue is full: try again later
         └── DeadlineError     the caller's deadline passed
@@ -61,6 +67,10 @@ class DigestError(BundleError):
     """A file's SHA-256 differs from the one on record."""
 
 
+class DamageError(RadimpressError):
+    """Something that was kept is not what was written: a broken chain, a sealed text that does not open."""
+
+
 class GateError(RadimpressError):
     """A certificate does not allow what is asked of it."""
 
@@ -69,12 +79,50 @@ class ConflictError(RadimpressError):
     """The route table moved on since the caller looked."""
 
 
+class DuplicateError(RadimpressError):
+    """A request id that stands for another report already."""
+
+
+class UnauthenticatedError(RadimpressError):
+    """No proof of who asks, or one that is not valid."""
+
+
+class ForbiddenError(RadimpressError):
+    """Whoever asks may not ask this, or not for this clinic."""
+
+
+class RateError(RadimpressError):
+    """Whoever asks does so more often than they may.
+
+    Args:
+        message: what is wrong.
+        retry_seconds: when asking again may help.
+    """
+
+    def __init__(self, message: str, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class UnavailableError(RadimpressError):
+    """Something that the server needs, such as the registry, cannot be reached now."""
+
+
 class EngineError(RadimpressError):
     """The engine could not answer."""
 
 
 class OverloadError(EngineError):
-    """The engine's queue is full."""
+    """More is asked of the engine than it can do in time.
+
+    Args:
+        message: what is full.
+        retry_seconds: when asking again may help.
+    """
+
+    def __init__(self, message: str, retry_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class DeadlineError(EngineError):

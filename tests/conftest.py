@@ -10,6 +10,8 @@ from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
 
 from radimpress.trainer.bases import BaseModel
 
+pytest_plugins = ["tests.postgres"]
+
 TINY = BaseModel(
     name="tiny-phi3",
     source="nowhere/tiny-phi3",

@@ -98,7 +98,7 @@ def path_refusal(path: str, adapter: AdapterBundle, folder: Path) -> RadimpressE
     shutil.copytree(adapter.path, outside)
     bundles.mkdir()
     (bundles / "link").symlink_to(outside)
-    registry = Registry("sqlite://", bundles)
+    registry = Registry(f"sqlite:///{folder / 'registry.db'}", bundles)
     try:
         registry.register(path.format(outside=outside.resolve()), adapter.base_digest)
     except RadimpressError as error:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,21 +19,20 @@ from radimpress.eval.waiver import make_waiver, span
 from radimpress.reports.errors import (
     BundleError,
     ConflictError,
+    DamageError,
     DigestError,
     GateError,
     InputError,
     NotFoundError,
     RadimpressError,
 )
-from radimpress.server import registry as registries
 from radimpress.server.registry import Registry
-from radimpress.server.routes import AdapterVersion
+from radimpress.server.routes import AdapterVersion, Trial, TrialKind, TrialPlan
 from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS
 from tests.server.conftest import (
     CLINICS,
     CT_ANY,
     CT_LIST,
-    CT_TELEGRAPHIC,
     FAKE_BASE,
     MR_LIST,
     Site,
@@ -44,6 +42,7 @@ from tests.server.conftest import (
     make_bundle,
 )
 
+Another = Callable[..., Registry]
 KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([at] * 32)) for at in (1, 2))
 
 
@@ -52,9 +51,9 @@ def _same_routes(site: Site, number: int, other: int) -> bool:
     return (one.entries, one.clinics, one.clusters_digest) == (two.entries, two.clinics, two.clusters_digest)
 
 
-def test_without_clusters_there_is_no_route_table(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="adopt clusters first"):
-        Registry(f"sqlite:///{tmp_path / 'r.db'}", tmp_path).table()
+def test_without_clusters_there_is_no_route_table(database_url: str, tmp_path: Path) -> None:
+    with closing(Registry(database_url, tmp_path)) as empty, pytest.raises(NotFoundError, match="adopt clusters first"):
+        empty.table()
 
 
 def test_adopting_makes_the_first_table_and_sends_everything_to_base(site: Site) -> None:
@@ -190,11 +189,11 @@ def test_what_was_promoted_stays_when_another_gets_other_slices(site: Site) -> N
     assert {cell: entry.adapter for cell, entry in entries.items()} == {CT_LIST: first, MR_LIST: second}
 
 
-def test_an_earlier_table_is_as_it_was(site: Site) -> None:
+def test_an_earlier_table_is_as_it_was(site: Site, another: Another) -> None:
     site.promote(site.first, CT_LIST)
     before = site.registry.table(2)
     site.promote(site.second, MR_LIST)
-    assert Registry(site.url, site.bundles).table(2) == before
+    assert another().table(2) == before
 
 
 def test_an_adapter_judged_against_the_incumbent_takes_its_slice(site: Site) -> None:
@@ -299,9 +298,9 @@ def test_a_new_version_must_be_judged_wherever_the_old_one_serves(site: Site, ti
     assert site.registry.promote(newer, certificate(newer, CT_LIST, MR_LIST, incumbent=old)).number == 3
 
 
-def test_with_trusted_keys_only_their_certificates_are_taken(site: Site) -> None:
+def test_with_trusted_keys_only_their_certificates_are_taken(site: Site, another: Another) -> None:
     adapter = site.registry.register(site.path(site.first))
-    strict = Registry(site.url, site.bundles, frozenset([public_of(KEY)]))
+    strict = another(frozenset([public_of(KEY)]))
     for given, word in (
         (certificate(adapter, CT_LIST), "is not signed"),
         (certificate(adapter, CT_LIST, key=OTHER_KEY), "is not a trusted key"),
@@ -309,7 +308,6 @@ def test_with_trusted_keys_only_their_certificates_are_taken(site: Site) -> None
         with pytest.raises(GateError, match=word):
             strict.promote(adapter, given)
     assert strict.promote(adapter, certificate(adapter, CT_LIST, key=KEY)).number == 2
-    strict.close()
 
 
 def _waived(adapter: AdapterVersion, outcome: Outcome = Outcome.INSUFFICIENT, **span: Any) -> bytes:
@@ -320,13 +318,13 @@ def _waived(adapter: AdapterVersion, outcome: Outcome = Outcome.INSUFFICIENT, **
 
 
 @pytest.mark.parametrize("outcome", [Outcome.INSUFFICIENT, Outcome.REGRESSION])
-def test_a_waiver_opens_its_slice_and_shows_in_the_table(site: Site, outcome: Outcome) -> None:
+def test_a_waiver_opens_its_slice_and_shows_in_the_table(site: Site, another: Another, outcome: Outcome) -> None:
     adapter = site.registry.register(site.path(site.first))
     made = site.registry.promote(adapter, _waived(adapter, outcome))
     assert made.entries[MR_LIST].adapter == adapter
     assert made.entries[MR_LIST].waiver.startswith("waived by Dr A. Alder until ")
     site.promote(site.second, CT_LIST)
-    later = Registry(site.url, site.bundles).table()
+    later = another().table()
     assert later.entries[MR_LIST] == made.entries[MR_LIST]
     assert later.entries[CT_LIST].waiver == ""
 
@@ -337,14 +335,13 @@ def test_an_expired_waiver_opens_nothing(site: Site) -> None:
         site.registry.promote(adapter, _waived(adapter, now=datetime(2026, 1, 1, tzinfo=UTC)))
 
 
-def test_with_trusted_keys_a_waiver_needs_one_too(site: Site) -> None:
+def test_with_trusted_keys_a_waiver_needs_one_too(site: Site, another: Another) -> None:
     adapter = site.registry.register(site.path(site.first))
-    strict = Registry(site.url, site.bundles, frozenset([public_of(OTHER_KEY)]))
+    strict = another(frozenset([public_of(OTHER_KEY)]))
     judged = decode_certificate(certificate(adapter, MR_LIST, CT_LIST, outcome=Outcome.INSUFFICIENT, key=OTHER_KEY))
     waiver = make_waiver(MR_LIST, "Dr A. Alder", "rare", judged.judgement, KEY, days=30)
     with pytest.raises(GateError, match="MR/list: the waiver is signed by"):
         strict.promote(adapter, judged.waived(waiver).encode())
-    strict.close()
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff", b"not json", b"[" * 200_000])
@@ -425,80 +422,149 @@ def test_tables_and_adapters_come_newest_first_and_in_pages(site: Site) -> None:
     assert [adapter.name for adapter in site.registry.adapters(1, 1)] == ["unified"]
 
 
-def test_another_process_sees_what_was_promoted(site: Site) -> None:
-    other = Registry(site.url, site.bundles)
+def test_another_process_sees_what_was_promoted(site: Site, another: Another) -> None:
+    other = another()
     assert other.table().number == 1
     site.promote(site.first, CT_LIST)
     assert other.table() == site.registry.table()
-    other.close()
 
 
-def test_clusters_changed_in_the_database_are_noticed(site: Site) -> None:
-    import sqlite3
-
-    with sqlite3.connect(site.root / "registry.db") as connection:
-        connection.execute("""UPDATE clusters SET clinics = '{"alder":"telegraphic"}'""")
-    connection.close()
-    with pytest.raises(BundleError, match="were changed in the registry"):
-        Registry(site.url, site.bundles).table()
+def test_clusters_changed_in_the_database_are_noticed(site: Site, another: Another) -> None:
+    other = another()
+    with other._database.engine.begin() as connection:
+        connection.exec_driver_sql("""UPDATE clusters SET clinics = '{"alder":"telegraphic"}'""")
+    with pytest.raises(DamageError, match="were changed in the registry"):
+        other.table()
 
 
-def _at_once(monkeypatch: pytest.MonkeyPatch, *works: Callable[[], object]) -> list[object]:
-    """Runs works on threads that wait for each other where they have read and not yet written."""
-    meeting = threading.Barrier(len(works))
-    real = registries._now
-
-    def now() -> str:
-        with contextlib.suppress(threading.BrokenBarrierError):
-            meeting.wait(2)
-        return real()
-
-    monkeypatch.setattr(registries, "_now", now)
-    given: list[object] = [None] * len(works)
-
-    def run(at: int, work: Callable[[], object]) -> None:
-        try:
-            given[at] = work()
-        except Exception as error:
-            given[at] = error
-
-    threads = [threading.Thread(target=run, args=(at, work)) for at, work in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return given
+def test_all_servers_of_a_registry_share_one_secret_and_no_other_has_it(site: Site, another: Another) -> None:
+    assert len(site.registry.secret) == 32
+    assert another().secret == site.registry.secret
+    with closing(Registry(f"sqlite:///{site.root / 'elsewhere.db'}", site.bundles)) as elsewhere:
+        assert elsewhere.secret != site.registry.secret
 
 
-def test_of_two_that_go_back_at_once_one_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.promote(site.first, CT_LIST)
-    given = _at_once(monkeypatch, site.registry.rollback, Registry(site.url, site.bundles).rollback)
-    kinds = sorted(type(one).__name__ for one in given)
-    assert kinds == ["ConflictError", "RouteTable"]
+def test_a_preview_is_the_table_that_promoting_makes_and_writes_nothing(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    seen = site.registry.preview(adapter, certificate(adapter, CT_LIST), actor="ana")
+    assert site.registry.table().number == 1
+    made = site.registry.promote(adapter, certificate(adapter, CT_LIST), actor="ana")
+    assert replace(seen, created=made.created) == made == site.registry.table(2)
+
+
+CANARY = TrialPlan(TrialKind.CANARY, 12.5, frozenset(["alder", "birch"]))
+
+
+def test_a_trial_is_kept_as_it_was_made_beside_what_serves(site: Site, another: Another) -> None:
+    first = site.promote(site.first, CT_LIST)
+    second = site.registry.register(site.path(site.second))
+    given = certificate(second, CT_LIST, incumbent=first)
+    made = site.registry.promote(second, given, trial=CANARY)
+    entry = another().table().entries[CT_LIST]
+    assert entry == made.entries[CT_LIST]
+    assert entry.adapter == first
+    assert entry.trial == Trial(second, certificate_digest(given), CANARY, 3)
+    assert made.cause == "promote cluster-list@1 canary 12.5% of alder, birch"
+
+
+def test_a_trial_where_base_serves_is_an_entry_of_base(site: Site, another: Another) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    site.registry.promote(adapter, certificate(adapter, CT_LIST), trial=TrialPlan(TrialKind.SHADOW))
+    entry = another().table().entries[CT_LIST]
+    assert (entry.adapter, entry.certificate_digest) == (None, "")
+    assert entry.trial is not None
+    assert entry.trial.adapter == adapter
+
+
+def test_a_waiver_shows_in_a_trial_too(site: Site, another: Another) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    site.registry.promote(adapter, _waived(adapter), trial=TrialPlan(TrialKind.CANARY, 10))
+    trial = another().table().entries[MR_LIST].trial
+    assert trial is not None
+    assert trial.waiver.startswith("waived by Dr A. Alder until ")
+
+
+def test_a_trial_that_ends_leaves_what_serves(site: Site) -> None:
+    first = site.promote(site.first, CT_LIST)
+    second = site.registry.register(site.path(site.second))
+    site.registry.promote(second, certificate(second, CT_LIST, incumbent=first), trial=CANARY)
+    table = site.registry.end_trial(second, 3, actor="monitor", why="evidence 30")
+    assert (table.number, table.cause) == (4, "end trial of cluster-list@1")
+    assert _same_routes(site, 4, 2)
+    with pytest.raises(NotFoundError):
+        site.registry.end_trial(second)
+    with pytest.raises(ConflictError, match="is 4, not 3"):
+        site.registry.end_trial(second, 3)
+
+
+def test_a_retired_adapter_serves_no_more(site: Site) -> None:
+    adapter = site.promote(site.first, CT_LIST)
+    site.registry.rollback()
+    retired = site.registry.retire(adapter)
+    assert retired.retired is not None
+    assert site.registry.adapter("unified") == retired
+    assert site.registry.retire(adapter) == retired
+    for known in (adapter, retired):
+        with pytest.raises(GateError, match="unified@1 was retired"):
+            site.registry.promote(known, certificate(adapter, CT_LIST))
+    with pytest.raises(GateError, match="unified@1 was retired"):
+        site.registry.rollback(2)
     assert site.registry.table().number == 3
 
 
-def test_of_two_that_promote_at_once_one_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = (site.registry.register(site.path(bundle)) for bundle in (site.first, site.second))
-    other = Registry(site.url, site.bundles)
-    given = _at_once(
-        monkeypatch,
-        lambda: site.registry.promote(first, certificate(first, CT_LIST)),
-        lambda: other.promote(second, certificate(second, CT_TELEGRAPHIC)),
-    )
-    assert sorted(type(one).__name__ for one in given) == ["ConflictError", "RouteTable"]
-    assert len(site.registry.table().entries) == 1
+def test_an_adapter_that_serves_or_is_on_trial_cannot_be_retired(site: Site) -> None:
+    first = site.promote(site.first, CT_LIST)
+    second = site.registry.register(site.path(site.second))
+    site.registry.promote(second, certificate(second, CT_LIST, incumbent=first), trial=CANARY)
+    for adapter in (first, second):
+        with pytest.raises(GateError, match=f"CT/list: route table 3 still uses {adapter}"):
+            site.registry.retire(adapter)
+    site.registry.end_trial(second)
+    assert site.registry.retire(second).retired is not None
 
 
-def test_two_registered_at_once_never_share_a_version(
-    site: Site, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_adapter_of_another_registry_is_not_found(site: Site, tmp_path: Path) -> None:
+    with closing(Registry(f"sqlite:///{tmp_path / 'elsewhere.db'}", site.bundles)) as elsewhere:
+        elsewhere.adopt(clusters())
+        adapter = elsewhere.register(site.path(site.first))
+    with pytest.raises(NotFoundError, match="unified@1 is not registered"):
+        site.registry.promote(adapter, certificate(adapter, CT_LIST))
+    with pytest.raises(NotFoundError):
+        site.registry.retire(adapter)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, CONFIG, MANIFEST])
+def test_verifying_reads_every_file_anew(site: Site, file: str) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    site.registry.verify(adapter)
+    change_byte(site.first.path / file)
+    with pytest.raises(BundleError):
+        site.registry.verify(adapter)
+
+
+def test_a_manifest_that_is_changed_and_put_back_is_the_registered_one_again(site: Site) -> None:
+    adapter = site.registry.register(site.path(site.first))
+    before = site.registry.bundle(adapter)
+    change_byte(site.first.path / MANIFEST)
+    with pytest.raises(DigestError):
+        site.registry.bundle(adapter)
+    change_byte(site.first.path / MANIFEST)
+    assert site.registry.bundle(adapter) == before
+
+
+def test_an_adapter_that_is_registered_in_another_place_is_found_there_by_every_server(
+    site: Site, another: Another
 ) -> None:
-    other = make_bundle(tiny_folder, site.bundles, seed=9, base=FAKE_BASE)
-    elsewhere = Registry(site.url, site.bundles)
-    _at_once(
-        monkeypatch,
-        lambda: site.registry.register(site.path(site.first)),
-        lambda: elsewhere.register(site.path(other)),
-    )
-    versions = [adapter.version for adapter in site.registry.adapters()]
-    assert len(versions) == len(set(versions))
+    adapter = site.promote(site.first, CT_LIST)
+    other = another()
+    assert other.bundle(_serving(other)) == site.first
+    site.first.path.rename(site.bundles / "moved")
+    moved = site.registry.register("moved")
+    assert (moved.digest, moved.path) == (adapter.digest, "moved")
+    assert other.bundle(_serving(other)).path == site.bundles / "moved"
+
+
+def _serving(registry: Registry) -> AdapterVersion:
+    adapter = registry.table().entries[CT_LIST].adapter
+    assert adapter is not None
+    return adapter

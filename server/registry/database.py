@@ -1,0 +1,216 @@
+"""Where the registry's rows are kept: connections, transactions, and a database's errors in our words.
+
+SQLite in WAL mode, or PostgreSQL. On both, one change at a time: SQLite locks the file, PostgreSQL what
+`Lock` names. So whoever comes second sees what the first one did, instead of running into it. Keys keep
+the numbers apart all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from radimpress.reports.errors import ConfigError, ConflictError, InputError, UnavailableError
+
+_BUSY_MS = 5000
+# A machine that vanished does not say so: without these, a connection to it would wait for a quarter of an hour.
+_POSTGRES = {"connect_timeout": "5", "tcp_user_timeout": "10000", "application_name": "radimpress"}
+# Seen by other transactions as a conflict: serialisation failure, deadlock.
+_CONFLICTS = {"40001", "40P01"}
+_FULL = {"SQLITE_FULL", "53100"}
+_BEGIN = "radimpress_begin"
+
+
+class Lock(IntEnum):
+    """What a change keeps others from changing meanwhile; PostgreSQL's advisory locks of these numbers."""
+
+    ROUTES = 0x7261_6401
+    ANSWERS = 0x7261_6402
+    SCHEMA = 0x7261_6403
+
+
+class Database:
+    """One database.
+
+    Args:
+        url: an SQLAlchemy URL of SQLite or PostgreSQL.
+        synchronous: of SQLite. FULL survives a power cut; NORMAL a crash of the program, and is many times
+            as fast.
+
+    Raises:
+        ConfigError: it is of neither kind, or the driver is not installed.
+    """
+
+    def __init__(self, url: str, *, synchronous: str = "FULL") -> None:
+        self._file: Path | None = None
+        try:
+            made = make_url(url)
+            if made.get_backend_name() == "sqlite":
+                self._file, made = _sqlite(made)
+                self._engine = create_engine(made, hide_parameters=True)
+                event.listen(self._engine, "connect", _prepare(synchronous))
+                event.listen(self._engine, "begin", _begin)
+            elif made.get_backend_name() == "postgresql":
+                self._engine = create_engine(_postgres(made), hide_parameters=True, pool_pre_ping=True)
+            else:
+                raise ConfigError(f"registry: {made.get_backend_name()} is neither sqlite nor postgresql")
+        except (SQLAlchemyError, ImportError, OSError) as error:
+            raise cannot_open(error) from None
+        self._writer = self._engine.execution_options(**{_BEGIN: "IMMEDIATE"})
+        self._inode = _inode(self._file)
+
+    @property
+    def engine(self) -> Engine:
+        """SQLAlchemy's engine."""
+        return self._engine
+
+    @property
+    def shared(self) -> bool:
+        """Whether other machines may use it too."""
+        return self._file is None
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that changes nothing.
+
+        Raises:
+            UnavailableError: the database cannot be reached.
+            InputError: it cannot hold what is asked for.
+        """
+        self._look()
+        with translated(), Session(self._engine, autoflush=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def writing(self, lock: Lock) -> Iterator[Session]:
+        """A transaction that is there wholly or not at all, and alone with its lock.
+
+        Raises:
+            UnavailableError: the database cannot be reached, or its disk is full. Only where the connection
+                breaks while PostgreSQL commits is it not known whether the change is there.
+            ConflictError: somebody else wrote the same.
+            InputError: it cannot hold what is given.
+        """
+        self._look()
+        with translated(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            # Begins at once: what is read before the first change must be as alone as the change.
+            connection = session.connection()
+            if self.shared:
+                connection.execute(select(func.pg_advisory_xact_lock(int(lock))))
+            yield session
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._engine.dispose()
+
+    def _look(self) -> None:
+        """Drops connections to a file that is no longer the one at its place."""
+        if self._file is None:
+            return
+        found = _inode(self._file)
+        if found is None:
+            raise UnavailableError("the registry's file is gone")
+        if found != self._inode:
+            self._engine.dispose()
+            self._inode = found
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """A database's errors in our words, which hold no SQL, no URL and no value.
+
+    Raises:
+        UnavailableError: it cannot be reached, or its disk is full.
+        ConflictError: somebody else wrote the same.
+        InputError: it cannot hold a value, such as a NUL in text.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise ConflictError("the registry was changed at the same moment; look again") from None
+    except DataError:
+        raise InputError("value", "cannot be kept in the registry") from None
+    except DBAPIError as error:
+        raise _spoken(error.orig) from None
+    except SQLAlchemyError as error:
+        raise UnavailableError(f"the registry cannot be used now ({type(error).__name__})") from None
+
+
+def cannot_open(error: Exception) -> ConfigError:
+    """A URL may hold a password, and a driver's message the URL."""
+    return ConfigError(f"registry: cannot be opened ({type(error).__name__})")
+
+
+def _spoken(error: object) -> ConflictError | UnavailableError:
+    code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or type(error).__name__
+    if code in _CONFLICTS:
+        return ConflictError("the registry was changed at the same moment; look again")
+    if code in _FULL:
+        return UnavailableError("the registry's disk is full")
+    return UnavailableError(f"the registry cannot be reached now ({code})")
+
+
+def _sqlite(url: URL) -> tuple[Path, URL]:
+    """The file, and a URL that never makes one: a file that is gone must not come back empty."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ConfigError("registry: SQLite needs a file, as in sqlite:///registry.db")
+    file = Path(url.database).absolute()
+    if not file.exists():
+        file.touch()
+    query = {**url.query, "mode": "rw", "uri": "true"}
+    return file, url.set(database=f"file:{quote(str(file))}", query=query)
+
+
+def _postgres(url: URL) -> URL:
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return url.set(query={**_POSTGRES, **url.query})
+
+
+def _prepare(synchronous: str) -> Any:
+    def prepare(connection: sqlite3.Connection, record: object) -> None:
+        del record
+        # sqlite3 would begin transactions where it sees fit, and not for what changes tables; see `_begin`.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+        _use_wal(connection)
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return prepare
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """WAL mode, which the file keeps; SQLite does not always wait for others who are at it."""
+    end = time.monotonic() + _BUSY_MS / 1000
+    while time.monotonic() < end:
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        time.sleep(0.02)
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(_BEGIN, 'DEFERRED')}")
+
+
+def _inode(file: Path | None) -> tuple[int, int] | None:
+    if file is None:
+        return None
+    try:
+        found = os.stat(file)  # noqa: PTH116 (on the path of every transaction)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
