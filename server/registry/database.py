@@ -67,7 +67,6 @@ class Database:
                 raise ConfigError(f"registry: {made.get_backend_name()} is neither sqlite nor postgresql")
         except (SQLAlchemyError, ImportError, OSError) as error:
             raise cannot_open(error) from None
-        self._writer = self._engine.execution_options(**{_BEGIN: "IMMEDIATE"})
         self._inode = _inode(self._file)
 
     @property
@@ -81,34 +80,36 @@ class Database:
         return self._file is None
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A transaction that changes nothing.
-
-        Raises:
-            UnavailableError: the database cannot be reached.
-            InputError: it cannot hold what is asked for.
-        """
-        self._look()
-        with translated(), Session(self._engine, autoflush=False) as session, session.begin():
-            yield session
-
-    @contextmanager
-    def writing(self, lock: Lock) -> Iterator[Session]:
-        """A transaction that is there wholly or not at all, and alone with its lock.
+    def connected(self, lock: Lock | None = None) -> Iterator[Connection]:
+        """A transaction, there wholly or not at all; with a lock it may write, and is alone with it.
 
         Raises:
             UnavailableError: the database cannot be reached, or its disk is full. Only where the connection
                 breaks while PostgreSQL commits is it not known whether the change is there.
             ConflictError: somebody else wrote the same.
-            InputError: it cannot hold what is given.
+            InputError: it cannot hold what is given or asked for.
         """
         self._look()
-        with translated(), Session(self._writer, expire_on_commit=False) as session, session.begin():
-            # Begins at once: what is read before the first change must be as alone as the change.
-            connection = session.connection()
-            if self.shared:
-                connection.execute(select(func.pg_advisory_xact_lock(int(lock))))
+        with translated(), self._engine.connect() as connection:
+            if lock is not None:
+                connection.execution_options(**{_BEGIN: "IMMEDIATE"})
+            with connection.begin():
+                if lock is not None and self.shared:
+                    connection.execute(select(func.pg_advisory_xact_lock(int(lock))))
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """`connected` for rows, without a lock: changes nothing."""
+        with self.connected() as connection, Session(connection, autoflush=False) as session:
             yield session
+
+    @contextmanager
+    def writing(self, lock: Lock) -> Iterator[Session]:
+        """`connected` for rows, with a lock."""
+        with self.connected(lock) as connection, Session(connection) as session:
+            yield session
+            session.flush()
 
     def close(self) -> None:
         """Closes the connections."""

@@ -13,9 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, insert, select, tuple_, union, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, insert, select, union, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
 
 from radimpress.clustering.cell import Cell
 from radimpress.reports.errors import NotFoundError
@@ -44,6 +43,14 @@ from radimpress.v1 import impression_pb2
 _PAGE = 1000
 # What only one answer has: clinic, request id, whether a shadow wrote it.
 _Key = tuple[str, str, bool]
+_LAST: Select[Any] = select(
+    select(func.max(answers.c.number)).scalar_subquery(), select(func.max(signed.c.number)).scalar_subquery()
+)
+# Pairs in a list of values would be looked for in every row by SQLite; this it finds by key.
+_BY_NAME = select(answers).where(
+    answers.c.clinic.in_(bindparam("clinics", expanding=True)),
+    answers.c.request_id.in_(bindparam("request_ids", expanding=True)),
+)
 
 
 class Journal:
@@ -133,10 +140,10 @@ class Journal:
         )
         # Two searches by key instead of one through everything.
         both = union(query.where(answers.c.number > after), query.where(signed.c.number > after))
-        with self._database.reading() as session:
+        with self._database.connected() as connection:
             return [
                 Outcome(number, Arm(arm), digest, tuple(checks.split()), similarity, place or 0)
-                for number, arm, digest, checks, similarity, place in session.execute(both.order_by("answer"))
+                for number, arm, digest, checks, similarity, place in connection.execute(both.order_by("answer"))
             ]
 
     def quality(self, since: datetime | None = None) -> list[QualityRow]:
@@ -162,10 +169,10 @@ class Journal:
         )
         if since is not None:
             query = query.where(answers.c.created >= time_text(since))
-        with self._database.reading() as session:
+        with self._database.connected() as connection:
             return [
                 QualityRow(Cell(Modality(modality), cluster), adapter, version, digest, Arm(arm), *figures)
-                for modality, cluster, adapter, version, digest, arm, *figures in session.execute(query)
+                for modality, cluster, adapter, version, digest, arm, *figures in connection.execute(query)
             ]
 
     def export(self) -> Iterator[Report]:
@@ -180,8 +187,8 @@ class Journal:
         query = select(signed, answers.c.clinic).select_from(joined).order_by(signed.c.number).limit(_PAGE)
         last = 0
         while True:
-            with self._database.reading() as session:
-                rows = session.execute(query.where(signed.c.number > last)).all()
+            with self._database.connected() as connection:
+                rows = connection.execute(query.where(signed.c.number > last)).all()
             for row in rows:
                 last = row.number
                 yield _report(row, self._seal)
@@ -201,33 +208,37 @@ class Journal:
         gone = {"request_id": None, "message": None, "subject": "", "asked": ""}
         count = 0
         while True:
-            with self._database.writing(Lock.ANSWERS) as session:
-                numbers = session.scalars(some).all()
-                session.execute(update(answers).where(answers.c.number.in_(numbers)).values(gone))
+            with self._database.connected(Lock.ANSWERS) as connection:
+                numbers = connection.scalars(some).all()
+                connection.execute(update(answers).where(answers.c.number.in_(numbers)).values(gone))
             count += len(numbers)
             if len(numbers) < _PAGE:
                 return count
 
     def _record(self, batch: Sequence[Answer]) -> list[Answer]:
-        with self._database.writing(Lock.ANSWERS) as session:
-            number = _last(session)
+        with self._database.connected(Lock.ANSWERS) as connection:
+            number = _last(connection)
             given = [replace(answer, number=number + at) for at, answer in enumerate(batch, start=1)]
             rows = [answer_row(answer, self._seal) for answer in given]
-            made = session.connection().execute(self._insertion, rows, execution_options={"preserve_rowcount": True})
+            made = connection.execute(self._insertion, rows, execution_options={"preserve_rowcount": True})
             if made.rowcount == len(rows):
                 return given
-            kept = self._kept(session.connection(), [answer.key for answer in given])
+            kept = self._kept(connection, [answer.key for answer in given])
         return [kept[answer.key] for answer in given]
 
     def _find(self, batch: Sequence[_Key]) -> list[Answer | None]:
-        with self._database.reading() as session:
-            kept = self._kept(session.connection(), batch)
+        with self._database.connected() as connection:
+            kept = self._kept(connection, batch)
         return [kept.get(key) for key in batch]
 
     def _kept(self, connection: Connection, keys: Sequence[_Key]) -> dict[_Key, Answer]:
-        key = tuple_(answers.c.clinic, answers.c.request_id, answers.c.shadow)
-        found = (answer_of(row, self._seal) for row in connection.execute(select(answers).where(key.in_(keys))))
-        return {answer.key: answer for answer in found}
+        given = {"clinics": {key[0] for key in keys}, "request_ids": {key[1] for key in keys}}
+        wanted, found = set(keys), dict[_Key, Answer]()
+        for row in connection.execute(_BY_NAME, given):
+            key = (row.clinic, row.request_id, row.shadow)
+            if key in wanted:
+                found[key] = answer_of(row, self._seal)
+        return found
 
     def _sign(self, text: Signed) -> None:
         owner = about(text.clinic, text.request_id)
@@ -243,24 +254,21 @@ class Journal:
         asked = and_(
             answers.c.clinic == text.clinic, answers.c.request_id == text.request_id, answers.c.shadow.is_(False)
         )
-        with self._database.writing(Lock.ANSWERS) as session:
-            answer = session.scalar(select(answers.c.number).where(asked))
+        with self._database.connected(Lock.ANSWERS) as connection:
+            answer = connection.scalar(select(answers.c.number).where(asked))
             if answer is None:
                 raise NotFoundError("the clinic was given no answer with this request_id, or it was kept long enough")
             # A text that is sent again keeps its place: what was counted stays counted.
-            if session.scalar(select(signed.c.number).where(signed.c.answer == answer)):
-                session.execute(update(signed).where(signed.c.answer == answer).values(row))
+            if connection.scalar(select(signed.c.number).where(signed.c.answer == answer)):
+                connection.execute(update(signed).where(signed.c.answer == answer).values(row))
                 return
-            place = {"answer": answer, "number": _last(session) + 1, "request_id": text.request_id}
-            session.execute(insert(signed).values({**place, **row}))
+            place = {"answer": answer, "number": _last(connection) + 1, "request_id": text.request_id}
+            connection.execute(insert(signed).values({**place, **row}))
 
 
-def _last(session: Session) -> int:
+def _last(connection: Connection) -> int:
     """The highest place that is taken; answers and signed texts share one count."""
-    query: Select[int | None, int | None] = select(
-        select(func.max(answers.c.number)).scalar_subquery(), select(func.max(signed.c.number)).scalar_subquery()
-    )
-    return max(place or 0 for place in session.execute(query).one())
+    return max(place or 0 for place in connection.execute(_LAST).one())
 
 
 def _report(row: Row[Any], seal: Seal | None) -> Report:
