@@ -17,6 +17,8 @@ from radimpress.reports.errors import OverloadError
 
 _LAST = 64
 _SHARE = 0.9
+# Of a round: who comes while all the others are at the beginning of theirs waits so much longer.
+_SPARE = 0.5
 _RETRY_MIN = 0.1
 _RETRY_MAX = 30.0
 
@@ -59,7 +61,8 @@ class Admission:
 
     def expected(self) -> float:
         """Seconds until a request that came now would be answered; 0 while nothing is known."""
-        return self._round * self._rounds_for(self._inside)
+        spare = _SPARE if self.busy else 0.0
+        return self._round * (self._rounds_for(self._inside) + spare)
 
     @contextmanager
     def place(self, remaining: float | None, *, patient: bool = False) -> Iterator[None]:

@@ -1,19 +1,27 @@
-"""`radimpress bench gate`: what the gate's promises are worth, measured."""
+"""`radimpress bench gate` and `bench server`: what is promised of the gate and of the server, measured."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple
-from typing import Annotated
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from radimpress.server.console import ERR, OUT, table
+from radimpress.reports.errors import InputError
+from radimpress.server.console import ERR, quiet_models, table, tell, track
+from radimpress.trainer.bases import DEFAULT_BASE, find_base
+
+if TYPE_CHECKING:
+    from radimpress.server.bench.material import Figure
+
+AsJson = Annotated[bool, typer.Option("--json", help="One object, each figure {value, low, high}.")]
 
 
 def bench_gate(
-    runs: Annotated[int, typer.Option(min=100, help="Of each simulation.")] = 2000,
-    as_json: Annotated[bool, typer.Option("--json", help="One object, each figure {value, low, high}.")] = False,
+    runs: Annotated[int, typer.Option(min=100, help="Of each simulation.")] = 2000, as_json: AsJson = False
 ) -> None:
     """The gate's error rates by simulation, its speed on 1,915 cases, and negations read rightly."""
     from radimpress.eval.simulate import Rate
@@ -22,13 +30,60 @@ def bench_gate(
     def told(rate: Rate) -> None:
         ERR.print(f"{rate.shape}, {rate.patients} patients, {rate.truth}: passes {rate.share:.4f} of {rate.runs}")
 
-    figures = measure(runs, told)
+    show(measure(runs, told), f"{runs} runs of each simulation", as_json)
     if as_json:
-        OUT.print_json(json.dumps({name: asdict(figure) for name, figure in figures.items()}))
         return
-    rows = ((name, *(f"{number:.4f}" for number in astuple(figure))) for name, figure in figures.items())
-    table(f"{runs} runs of each simulation", ("figure", "value", "low", "high"), rows)
     for cases in (None, 200):
         title = f"the published adapter, {cases or 'as many cases as published'} a slice"
         told_of = ((v.cell, v.outcome, v.cases, v.why) for v in published(cases))
         table(title, ("slice", "verdict", "cases", "why"), told_of)
+
+
+def bench_server(
+    rounds: Annotated[int, typer.Option(min=1, help="Of each pair of sides.")] = 5,
+    minutes: Annotated[float, typer.Option(help="Of overload.")] = 5.0,
+    runs: Annotated[int, typer.Option(min=10, help="Of each simulation of canary.")] = 1000,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="throughput, fake, canary or overload; may be repeated. The first two without it."),
+    ] = None,
+    base: Annotated[str, typer.Option(help="Base model of throughput.")] = DEFAULT_BASE,
+    as_json: AsJson = False,
+) -> None:
+    """What gRPC, routes, checks and records add to the engine alone; overload, and canaries by simulation."""
+    quiet_models()
+    from radimpress.server.bench.server import GROUPS, ServerBench, measure
+
+    check_groups(only, GROUPS)
+    with TemporaryDirectory() as folder:
+        bench = ServerBench(
+            base=find_base(base),
+            folder=Path(folder),
+            rounds=rounds,
+            minutes=minutes,
+            runs=runs,
+            track=track,
+            told=lambda rate: ERR.print(str(rate), markup=False),
+        )
+        figures = measure(bench, only or ())
+    show(figures, f"median and range of {rounds} rounds", as_json)
+
+
+def check_groups(only: Iterable[str] | None, groups: Iterable[str]) -> None:
+    """Whether every group that is asked for exists.
+
+    Raises:
+        InputError: names one that does not.
+    """
+    foreign = sorted(set(only or ()) - set(groups))
+    if foreign:
+        raise InputError("only", f"{foreign[0]!r} is none of {', '.join(groups)}")
+
+
+def show(figures: Mapping[str, Figure], title: str, as_json: bool) -> None:
+    """Figures as one JSON object, or as a table."""
+    if as_json:
+        tell({name: asdict(figure) for name, figure in figures.items()})
+        return
+    rows = ((name, *(f"{number:.4g}" for number in astuple(figure))) for name, figure in figures.items())
+    table(title, ("figure", "value", "low", "high"), rows)

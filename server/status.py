@@ -58,6 +58,8 @@ _KINDS = (
     _Kind(errors.DeadlineError, grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     _Kind(errors.EngineError, grpc.StatusCode.INTERNAL, "ENGINE_FAILED"),
     _Kind(errors.RadimpressError, grpc.StatusCode.INTERNAL, "INTERNAL"),
+    # A method that a stub has and nobody wrote, as List of grpc.health.v1.
+    _Kind(NotImplementedError, grpc.StatusCode.UNIMPLEMENTED, "UNIMPLEMENTED"),
     _Kind(Exception, grpc.StatusCode.INTERNAL, "INTERNAL"),
 )
 
@@ -118,6 +120,8 @@ def _kind_of(error: Exception) -> _Kind:
 
 def _ending(error: Exception) -> _Ending:
     kind = _kind_of(error)
+    if kind.code is grpc.StatusCode.UNIMPLEMENTED:
+        return _Ending(kind.code, kind.reason, "there is no such method here")
     if not isinstance(error, errors.RadimpressError):
         _log.error("unexpected", kind=type(error).__name__, where=log.where(error))
         return _Ending(kind.code, kind.reason, "internal error")

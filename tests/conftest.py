@@ -10,7 +10,7 @@ from transformers import Phi3Config, Phi3ForCausalLM, PreTrainedTokenizerFast
 
 from radimpress.trainer.bases import BaseModel
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.wheel"]
 
 TINY = BaseModel(
     name="tiny-phi3",

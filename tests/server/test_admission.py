@@ -61,12 +61,12 @@ def test_who_could_not_meet_the_deadline_is_told_when_to_come_again(clock: Clock
     admission = Admission(1, 100, clock=clock)
     _took(admission, clock, 2.0)
     with admission.place(None), admission.place(None):
-        # Two before it, and its own.
-        assert admission.expected() == pytest.approx(6.0)
-        with pytest.raises(OverloadError, match=r"would take 6\.0 s now") as caught, admission.place(5.0):
+        # Two before it, its own, and half of one for where the others stand in theirs.
+        assert admission.expected() == pytest.approx(7.0)
+        with pytest.raises(OverloadError, match=r"would take 7\.0 s now") as caught, admission.place(6.0):
             pass
         assert caught.value.retry_seconds == pytest.approx(1.0)
-        with admission.place(6.0):
+        with admission.place(7.0):
             pass
 
 
