@@ -23,7 +23,7 @@ def test_every_figure_is_measured_on_any_base(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "base_folder", lambda base, track: tiny_folder)
-    bench = ServerBench(base=TINY, folder=tmp_path, rounds=1, requests=32, many=200)
+    bench = ServerBench(base=TINY, folder=tmp_path, rounds=1, requests=8, many=100)
     figures = measure(bench)
     assert set(figures) == {"throughput_ratio", "p50_added_ms", "fake_engine_rps", "echo_rps"}
     assert all(figure.low <= figure.value <= figure.high for figure in figures.values())
