@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 VIEW := .dev/radimpress
 
-.PHONY: venv demo test lint proto proto-check check clean
+.PHONY: venv demo test test-faults lint proto proto-check check clean
 
 venv: .venv/.done
 
@@ -24,8 +24,12 @@ venv: .venv/.done
 demo: venv
 	$(BIN)/radimpress demo
 
+# The faults and the fuzzing take longer than all the rest: they have a command of their own.
 test: venv
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/server/faults --ignore=tests/server/fuzz
+
+test-faults: venv
+	$(BIN)/pytest tests/server/faults tests/server/fuzz
 
 lint: venv
 	$(BIN)/ruff check
