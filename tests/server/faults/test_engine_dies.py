@@ -70,7 +70,7 @@ def test_a_server_killed_and_started_again_has_lost_nothing_that_it_answered(
             while not stop.is_set():
                 request_id = f"r-{len(answered)}"
                 try:
-                    answered[request_id] = asker.generate(request_id, timeout=5)
+                    answered[request_id] = asker.generate(request_id, timeout=60)
                 except grpc.RpcError as error:
                     codes.add(code_of(error))
                     time.sleep(0.05)
