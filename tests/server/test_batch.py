@@ -47,7 +47,7 @@ def test_one_reports_error_is_its_own_answer(peer: Peer) -> None:
 
 def test_an_engine_that_breaks_fails_a_report_without_its_text(site: Site) -> None:
     class Broken(FakeEngine):
-        async def generate(self, prompt: str, *_: Any) -> Any:  # type: ignore[override]
+        async def generate(self, prompt: str, *_: Any) -> Any:
             raise ValueError(prompt)
             yield
 
@@ -66,7 +66,7 @@ def test_a_name_that_is_empty_or_stands_twice_ends_the_batch(peer: Peer, names: 
 
 def test_an_answer_comes_while_the_sender_still_thinks(peer: Peer) -> None:
     names: queue.Queue[str | None] = queue.Queue()
-    answers: Any = peer.impressions.BatchImpressions(_requests(iter(names.get, None)), timeout=60)  # type: ignore[arg-type]
+    answers: Any = peer.impressions.BatchImpressions(_requests(iter(names.get, None)), timeout=60)
     for name in ("a", "b"):
         names.put(name)
         assert next(answers).request_id == name
