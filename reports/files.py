@@ -15,6 +15,7 @@ from radimpress.reports.errors import InputError, NotFoundError
 from radimpress.reports.report import Modality, Report
 
 _CHUNK = 1 << 20
+_PATH_MAX = 512
 
 
 def sha256_file(path: Path) -> str:
@@ -24,6 +25,29 @@ def sha256_file(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def stamp(path: str | Path) -> tuple[int, int, int, int] | None:
+    """What differs once a file was changed or replaced; None where there is none."""
+    try:
+        seen = os.stat(path)  # noqa: PTH116 (on the path of every request)
+    except OSError:
+        return None
+    return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino
+
+
+def is_path(text: str) -> bool:
+    """Whether somebody else's text can be a path at all."""
+    return bool(text) and "\x00" not in text and len(text) <= _PATH_MAX
+
+
+def within(folder: Path, path: str) -> Path | None:
+    """Where a path that somebody else gave leads to; None where that is not inside the folder."""
+    if not is_path(path):
+        return None
+    root = folder.resolve()
+    found = (root / path).resolve()
+    return found if found != root and found.is_relative_to(root) else None
 
 
 def canonical(value: Any) -> bytes:

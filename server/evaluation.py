@@ -18,13 +18,13 @@ from typing import TypeVar
 
 from radimpress.clustering.clusters import load_clusters
 from radimpress.reports.errors import ConfigError, EngineError, GateError, InputError, NotFoundError
+from radimpress.reports.files import within
 from radimpress.server.engines import Engine
 from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.registry import Registry
 from radimpress.server.routes import AdapterVersion, RouteTable
 
 T = TypeVar("T")
-_PATH_MAX = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +107,9 @@ class Evaluator:
     def _folder(self, dataset: str) -> Path:
         if self._datasets is None:
             raise GateError("this server has no folder of data sets; its setting is `datasets`")
-        outside = InputError("dataset", "is not inside the folder of data sets")
-        if not dataset or "\x00" in dataset or len(dataset) > _PATH_MAX:
-            raise outside
-        root = self._datasets.resolve()
-        folder = (root / dataset).resolve()
-        if folder == root or not folder.is_relative_to(root):
-            raise outside
+        folder = within(self._datasets, dataset)
+        if folder is None:
+            raise InputError("dataset", "is not inside the folder of data sets")
         if not folder.is_dir():
             raise NotFoundError("there is no such data set")
         return folder

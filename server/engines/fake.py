@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncGenerator
 
 from radimpress.reports.errors import DeadlineError
+from radimpress.reports.files import stamp
 from radimpress.server.engines import Limits, Piece
 from radimpress.trainer.bundle import CONFIG, WEIGHTS, AdapterBundle
 
@@ -25,7 +25,7 @@ class FakeEngine:
     def __init__(self, base_digest: str = "0" * 64, delay: float = 0.0) -> None:
         self.base_digest = base_digest
         self._delay = delay
-        self._verified: dict[str, tuple[tuple[int, int, int], ...]] = {}
+        self._verified: dict[str, tuple[tuple[int, int, int, int] | None, ...]] = {}
 
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """Yields the words; keeps deadlines and token limits as a real engine does."""
@@ -57,15 +57,7 @@ class FakeEngine:
     def _verify(self, adapter: AdapterBundle) -> None:
         """Verifies an adapter, and again only when one of its files was touched, as a real engine reads it once."""
         folder = str(adapter.path)
-        stamps = _stamp(f"{folder}/{WEIGHTS}"), _stamp(f"{folder}/{CONFIG}")
+        stamps = stamp(f"{folder}/{WEIGHTS}"), stamp(f"{folder}/{CONFIG}")
         if self._verified.get(adapter.digest) != stamps:
             adapter.verify(self.base_digest)
             self._verified[adapter.digest] = stamps
-
-
-def _stamp(path: str) -> tuple[int, int, int]:
-    try:
-        seen = os.stat(path)  # noqa: PTH116 (on the path of every request)
-    except OSError:
-        return (0, 0, 0)
-    return seen.st_mtime_ns, seen.st_size, seen.st_ino

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from radimpress.reports.errors import BundleError, DigestError, InputError, NotFoundError
-from radimpress.reports.files import sha256_file
+from radimpress.reports.files import sha256_file, stamp
 from radimpress.server.registry.store import Store
 from radimpress.server.routes import AdapterVersion
 from radimpress.trainer.bases import BASES
 from radimpress.trainer.bundle import MANIFEST, AdapterBundle, check_targets, open_bundle
-
-# When it was written, and changed, how long it is, and which file it is.
-_Stamp = tuple[int, int, int, int]
 
 
 class Shelf:
@@ -26,7 +22,7 @@ class Shelf:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._opened: dict[tuple[str, str, str], tuple[Path, _Stamp, AdapterBundle]] = {}
+        self._opened: dict[tuple[str, str, str], tuple[Path, tuple[int, int, int, int] | None, AdapterBundle]] = {}
 
     def bundle(self, adapter: AdapterVersion) -> AdapterBundle:
         """The bundle, exactly as it was registered; its manifest is read again when the file was touched.
@@ -38,17 +34,16 @@ class Shelf:
         key = (adapter.digest, adapter.path, adapter.manifest_digest)
         kept = self._opened.get(key)
         if kept is not None:
-            manifest, stamp, bundle = kept
-            with suppress(OSError):
-                if _stamp(manifest) == stamp:
-                    return bundle
+            manifest, seen, bundle = kept
+            if seen is not None and stamp(manifest) == seen:
+                return bundle
         with suppress(NotFoundError, BundleError, InputError, OSError):
             folder = self._store.fetch(adapter.path, adapter.manifest_digest)
             # Taken before anything is read, so that a change meanwhile is seen the next time.
-            stamp = _stamp(folder / MANIFEST)
+            seen = stamp(folder / MANIFEST)
             bundle = open_bundle(folder)
             if sha256_file(folder / MANIFEST) == adapter.manifest_digest and bundle.digest == adapter.digest:
-                self._opened[key] = (folder / MANIFEST, stamp, bundle)
+                self._opened[key] = (folder / MANIFEST, seen, bundle)
                 return bundle
         raise DigestError(f"{adapter}: its bundle is not the one that was registered")
 
@@ -76,8 +71,3 @@ def check_whole(bundle: AdapterBundle, base_digest: str) -> None:
     if base is not None:
         check_targets(bundle, base.targets)
     bundle.verify(base_digest)
-
-
-def _stamp(manifest: Path) -> _Stamp:
-    found = os.stat(manifest)  # noqa: PTH116 (on the path of every request)
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

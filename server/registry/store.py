@@ -22,13 +22,12 @@ from radimpress.reports.errors import (
     RadimpressError,
     UnavailableError,
 )
-from radimpress.reports.files import sha256_file
+from radimpress.reports.files import is_path, sha256_file, within
 from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS, AdapterBundle, open_bundle, side_folder
 
 # The manifest comes last: what has none is no bundle yet.
 _FILES = (CONFIG, WEIGHTS, MANIFEST)
 _BYTES_MAX = 1 << 30
-_PATH_MAX = 512
 _DIGITS = 16
 
 
@@ -69,7 +68,7 @@ class Store:
         """
         if self._remote is None:
             return self._inside(path).relative_to(self._root.resolve()).as_posix()
-        if not _is_path(path) or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        if not is_path(path) or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             raise _outside(path)
         name = PurePosixPath(path).as_posix()
         if name == ".":
@@ -128,11 +127,8 @@ class Store:
             return name
 
     def _inside(self, path: str) -> Path:
-        if not _is_path(path):
-            raise _outside(path)
-        root = self._root.resolve()
-        folder = (root / path).resolve()
-        if folder == root or not folder.is_relative_to(root):
+        folder = within(self._root, path)
+        if folder is None:
             raise _outside(path)
         return folder
 
@@ -143,10 +139,6 @@ class Store:
             yield side
         finally:
             shutil.rmtree(side, ignore_errors=True)
-
-
-def _is_path(path: str) -> bool:
-    return bool(path) and "\x00" not in path and len(path) <= _PATH_MAX
 
 
 def _outside(path: str) -> InputError:

@@ -1,19 +1,10 @@
-"""Files that may change under a running server."""
+"""Files that a setting names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from radimpress.reports.errors import ConfigError, NotFoundError
-
-
-def stamp(path: Path) -> tuple[int, int, int] | None:
-    """What differs once a file was changed or replaced; None where there is none."""
-    try:
-        seen = path.stat()
-    except OSError:
-        return None
-    return seen.st_mtime_ns, seen.st_size, seen.st_ino
 
 
 def read_file(path: Path) -> bytes:

@@ -12,7 +12,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from radimpress.reports.errors import ConfigError, RadimpressError
-from radimpress.server.security.files import read_file, stamp
+from radimpress.reports.files import stamp
+from radimpress.server.security.files import read_file
 
 _log = structlog.get_logger()
 
@@ -42,7 +43,7 @@ class _Files:
         self._key = key
         self._roots = client_roots
         self._lock = Lock()
-        self._seen: list[tuple[int, int, int] | None] = []
+        self._seen: list[tuple[int, int, int, int] | None] = []
 
     def read(self) -> grpc.ServerCertificateConfiguration:
         """The files as they are, checked."""
@@ -68,7 +69,7 @@ class _Files:
                 _log.error("tls_not_read", kind=type(error).__name__, problem=str(error))
                 return None
 
-    def _stamps(self) -> list[tuple[int, int, int] | None]:
+    def _stamps(self) -> list[tuple[int, int, int, int] | None]:
         return [stamp(path) for path in (self._certificate, self._key, self._roots) if path is not None]
 
 

@@ -27,8 +27,9 @@ import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from radimpress.reports.errors import ConfigError, RadimpressError
+from radimpress.reports.files import stamp
 from radimpress.server.security.caller import Caller, Role
-from radimpress.server.security.files import read_file, stamp
+from radimpress.server.security.files import read_file
 from radimpress.server.settings import explain
 
 _PREFIX = "radimpress_"
