@@ -48,7 +48,7 @@ class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
         """See adapter.proto."""
         base = self._parts.engine.base_digest
         made = await asyncio.to_thread(self._registry.register, request.path, base, actor=_subject())
-        self._audit("RegisterAdapter", digest=made.digest)
+        self._parts.audited("RegisterAdapter", digest=made.digest)
         return adapter_pb2.RegisterAdapterResponse(adapter=adapter_message(made))
 
     async def GetAdapter(self, request: adapter_pb2.GetAdapterRequest, context: Any) -> adapter_pb2.GetAdapterResponse:
@@ -78,7 +78,7 @@ class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
             raise InputError("version", "must be stated: what is retired stays so")
         found = await self._adapter(request)
         made = await asyncio.to_thread(self._registry.retire, found, actor=_subject())
-        self._audit("RetireAdapter", digest=made.digest)
+        self._parts.audited("RetireAdapter", digest=made.digest)
         return adapter_pb2.RetireAdapterResponse(adapter=adapter_message(made))
 
     async def EvaluateAdapter(
@@ -86,7 +86,7 @@ class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
     ) -> AsyncGenerator[adapter_pb2.EvaluateAdapterResponse, None]:
         """See adapter.proto."""
         found = await self._adapter(request)
-        self._audit("EvaluateAdapter", digest=found.digest)
+        self._parts.audited("EvaluateAdapter", digest=found.digest)
         async with aclosing(self._evaluator.evaluate(found, request.dataset, request.cases)) as events:
             async for event in events:
                 if isinstance(event, bytes):
@@ -110,7 +110,7 @@ class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
             trial=trial,
         )
         if not request.dry_run:
-            self._audit("PromoteAdapter", digest=found.digest, table=made.number)
+            self._parts.audited("PromoteAdapter", digest=found.digest, table=made.number)
         before = await asyncio.to_thread(self._registry.table, made.number - 1)
         return adapter_pb2.PromoteAdapterResponse(
             route_table=table_message(made), changes=map(change_message, changes(before, made))
@@ -121,7 +121,7 @@ class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
         found = await self._adapter(request)
         expected = request.expected_route_table
         made = await asyncio.to_thread(self._registry.end_trial, found, expected, actor=_subject())
-        self._audit("EndTrial", digest=found.digest, table=made.number)
+        self._parts.audited("EndTrial", digest=found.digest, table=made.number)
         return adapter_pb2.EndTrialResponse(route_table=table_message(made))
 
     async def RollbackRouteTable(
@@ -130,7 +130,7 @@ class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
         """See adapter.proto."""
         expected = request.expected_route_table
         made = await asyncio.to_thread(self._registry.rollback, request.number, expected, actor=_subject())
-        self._audit("RollbackRouteTable", table=made.number)
+        self._parts.audited("RollbackRouteTable", table=made.number)
         return adapter_pb2.RollbackRouteTableResponse(route_table=table_message(made))
 
     async def GetRouteTable(
@@ -180,10 +180,6 @@ class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
 
     async def _table(self, number: int) -> RouteTable:
         return await asyncio.to_thread(self._registry.table, number)
-
-    def _audit(self, rpc: str, *, digest: str = "", table: int = 0) -> None:
-        if self._parts.audit is not None:
-            self._parts.audit.write(rpc, subject=_subject(), digest=digest, table=table)
 
 
 async def _page(read: Callable[[int, int], list[T]], request: Any) -> tuple[list[T], str]:

@@ -179,12 +179,8 @@ def _routes(known: Registry) -> RouteTable | None:
 def _uses(adapter: AdapterVersion, routes: RouteTable | None) -> tuple[list[str], list[str]]:
     """The slices that it serves, and those that it is tried in."""
     entries = sorted(routes.entries.items()) if routes else []
-    serves = [str(cell) for cell, entry in entries if entry.adapter and entry.adapter.digest == adapter.digest]
-    tried = [
-        f"{cell} {entry.trial.plan}"
-        for cell, entry in entries
-        if entry.trial and entry.trial.adapter.digest == adapter.digest
-    ]
+    serves = [str(cell) for cell, entry in entries if entry.serves(adapter)]
+    tried = [f"{cell} {entry.trial.plan}" for cell, entry in entries if entry.trial and entry.tries(adapter)]
     return serves, tried
 
 

@@ -172,7 +172,7 @@ def _show_scores(evaluation: steps.Evaluation) -> None:
 def _show_routes(routes: RouteTable, evaluation: steps.Evaluation) -> None:
     rows = []
     for cell in evaluation.scores.cells:
-        adapter = routes.entries[cell].adapter if cell in routes.entries else None
+        adapter = routes.entry(cell).adapter
         rows.append([cell, adapter or BASE, adapter.digest[:16] if adapter else ""])
     table(f"route table {routes.number}", ("slice", "adapter", "digest"), rows)
 

@@ -218,15 +218,10 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
         return self._parts.tracing.rpc(f"{_SERVICE}/{rpc}", context.invocation_metadata())
 
     def _audit(self, rpc: str, clinic: str, impression: impression_pb2.Impression) -> None:
-        if self._parts.audit is not None:
-            self._parts.audit.write(
-                rpc,
-                subject=current_caller.get().subject,
-                clinic=clinic,
-                request_id=impression.request_id,
-                digest=impression.provenance.digest,
-                table=impression.provenance.route_table,
-            )
+        who = impression.provenance
+        self._parts.audited(
+            rpc, clinic=clinic, request_id=impression.request_id, digest=who.digest, table=who.route_table
+        )
 
 
 def _answer(report: Report, asked: str, chosen: Route, impression: impression_pb2.Impression) -> Answer:

@@ -10,6 +10,7 @@ from radimpress.server.policy import Policy
 from radimpress.server.registry import Journal, Registry
 from radimpress.server.rollout.shadow import Shadow
 from radimpress.server.security.audit import Audit
+from radimpress.server.security.caller import current_caller
 from radimpress.server.telemetry import Metrics, Tracing
 
 
@@ -42,3 +43,13 @@ class Parts:
     audit: Audit | None
     max_tokens: int
     batch: int
+
+    def audited(self, rpc: str, *, clinic: str = "", request_id: str = "", digest: str = "", table: int = 0) -> None:
+        """Writes down that the caller of the rpc in hand was answered, where a trail is kept.
+
+        Raises:
+            UnavailableError: it cannot be written.
+        """
+        if self.audit is not None:
+            subject = current_caller.get().subject
+            self.audit.write(rpc, subject=subject, clinic=clinic, request_id=request_id, digest=digest, table=table)

@@ -11,8 +11,6 @@ from radimpress.server.console import OUT, table
 from radimpress.server.rollout.plan import Change, changes
 from radimpress.server.routes import Entry, RouteTable
 
-_BASE = Entry(None)
-
 
 def show_table(routes: RouteTable) -> None:
     """Prints who serves each slice, what is on trial there, and what a person opened."""
@@ -37,7 +35,7 @@ def show_changes(before: RouteTable, after: RouteTable, title: str) -> None:
     def words(cell: Cell) -> Text:
         if cell in changed:
             return Text(_change(changed[cell]), style="bold")
-        entry = after.entries.get(cell, _BASE)
+        entry = after.entry(cell)
         return Text(f"{entry.serving}, {entry.trial}" if entry.trial else entry.serving)
 
     rows = [(modality, *(words(Cell(modality, cluster)) for cluster in clusters)) for modality in modalities]

@@ -144,6 +144,14 @@ class Entry:
         """Who serves, in words: "unified@1" or "base"."""
         return str(self.adapter or BASE)
 
+    def serves(self, adapter: AdapterVersion) -> bool:
+        """Whether this very version serves."""
+        return self.adapter is not None and self.adapter.digest == adapter.digest
+
+    def tries(self, adapter: AdapterVersion) -> bool:
+        """Whether this very version is on trial."""
+        return self.trial is not None and self.trial.adapter.digest == adapter.digest
+
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
@@ -164,6 +172,10 @@ class RouteTable:
     clusters_digest: str
     cause: str
     created: datetime
+
+    def entry(self, cell: Cell) -> Entry:
+        """Who serves a slice; the base model where nobody else does."""
+        return self.entries.get(cell, Entry(None))
 
 
 @dataclass(frozen=True, slots=True)

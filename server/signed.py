@@ -71,9 +71,6 @@ async def take_signed(
         Signed(
             clinic=report.clinic,
             request_id=report.id,
-            digest=answer.digest,
-            cell=answer.cell,
-            arm=answer.arm,
             edit_distance=found.edit_distance,
             rouge_l=found.rouge_l,
             unchanged=found.unchanged,

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,6 +17,7 @@ import grpc
 from radimpress.reports.errors import EngineError
 from radimpress.reports.prompt import render
 from radimpress.server.engines import Engine, Limits
+from radimpress.server.engines.writer import write
 from radimpress.server.messages import report_of
 from radimpress.server.registry import Registry
 from radimpress.server.routes import route
@@ -141,11 +142,7 @@ async def _direct(requests: Sequence[bytes], clients: int, engine: Engine, regis
 
     async def client() -> None:
         for prompt, bundle in waiting:
-            began = time.perf_counter()
-            async with aclosing(engine.generate(prompt, bundle, Limits(tokens))) as pieces:
-                async for _ in pieces:
-                    pass
-            latencies.append(time.perf_counter() - began)
+            latencies.append((await write(engine, prompt, bundle, Limits(tokens))).seconds)
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 
 from radimpress.reports.progress import Track, silent
 from radimpress.server.bench.asking import GENERATE, requests
 from radimpress.server.bench.hosting import Host, Made, hosted
 from radimpress.server.bench.material import Figure
 from radimpress.server.bench.site import CLINICS, TOKEN, production, promote_all, tiny_bundle
+from radimpress.server.client_errors import error_of
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fake import FakeEngine
 from radimpress.server.registry import Registry
@@ -165,7 +165,7 @@ async def _send(call: Any, request: bytes, told: Overload) -> None:
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
             told.late += 1
-        elif error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and retry_seconds(error) > 0:
+        elif error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and error_of(error).retry_after:
             told.refused += 1
             told.slowest = max(told.slowest, time.monotonic() - began)
         else:
@@ -185,15 +185,3 @@ async def _recover(call: Any, asked: Iterator[bytes], told: Overload) -> None:
             told.recovery = time.monotonic() - ended
             return
         await asyncio.sleep(_SERVICE / 4)
-
-
-def retry_seconds(error: grpc.aio.AioRpcError) -> float:
-    """When the server says to try again, in seconds; 0 where it says nothing."""
-    metadata: Any = error.trailing_metadata() or ()
-    for key, value in metadata:
-        if key == "grpc-status-details-bin":
-            retry = error_details_pb2.RetryInfo()
-            for detail in status_pb2.Status.FromString(value).details:
-                if detail.Unpack(retry):
-                    return float(retry.retry_delay.ToTimedelta().total_seconds())
-    return 0.0

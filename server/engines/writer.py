@@ -48,7 +48,7 @@ class EngineWriter:
 
         async def one(prompt: str) -> Written:
             async with gate:
-                return await _write(self._engine, prompt, adapter, Limits(max_tokens))
+                return await write(self._engine, prompt, adapter, Limits(max_tokens))
 
         # Prompts of like length are asked for together, so that a batch of them pads little.
         order = sorted(range(len(prompts)), key=lambda at: len(prompts[at]))
@@ -64,7 +64,12 @@ class EngineWriter:
             loop.close()
 
 
-async def _write(engine: Engine, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> Written:
+async def write(engine: Engine, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> Written:
+    """All that an engine writes for one prompt.
+
+    Raises:
+        RadimpressError: what `Engine.generate` raises.
+    """
     text = ""
     began = time.monotonic()
     async with aclosing(engine.generate(prompt, adapter, limits)) as pieces:

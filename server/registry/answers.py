@@ -81,9 +81,6 @@ class Signed:
     Attributes:
         clinic: that asked.
         request_id: of the answer.
-        digest: of the adapter that had written it; empty for the base model.
-        cell: the slice.
-        arm: on which side of a trial.
         edit_distance: words to insert, delete or replace, over the words of the longer text.
         rouge_l: ROUGE-L of the answer against the signed text, F1.
         unchanged: whether it was signed word for word.
@@ -95,9 +92,6 @@ class Signed:
 
     clinic: str
     request_id: str
-    digest: str
-    cell: Cell
-    arm: Arm
     edit_distance: float
     rouge_l: float
     unchanged: bool

@@ -15,7 +15,6 @@ from radimpress.reports.prompt import PROMPT_VERSION
 from radimpress.server.routes import AdapterVersion, Entry, RouteTable, Trial, TrialPlan
 
 _DIGITS = 12
-_BASE = Entry(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +107,18 @@ def promoted(
     entries = dict(current.entries)
     if trial is None:
         for cell, waiver in opened.items():
-            before = entries.get(cell, _BASE)
-            kept = before.trial if before.adapter and before.adapter.digest == adapter.digest else None
+            before = current.entry(cell)
+            kept = before.trial if before.serves(adapter) else None
             entries[cell] = Entry(adapter, certificate_digest, waiver, kept)
         return entries
-    served = {cell for cell, entry in entries.items() if entry.adapter and entry.adapter.digest == adapter.digest}
+    served = {cell for cell, entry in entries.items() if entry.serves(adapter)}
     if served.issuperset(opened):
         raise GateError(f"{adapter} serves every slice that its certificate opens: there is nothing to try")
     for cell in _reached(current, trial, opened.keys() - served):
-        before = entries.get(cell, _BASE)
+        before = current.entry(cell)
         since = current.number + 1
         if before.trial:
-            if before.trial.adapter.digest != adapter.digest:
+            if not before.tries(adapter):
                 raise GateError(f"{cell}: {before.trial.adapter} is on trial here; end its trial first")
             since = before.trial.since
         tried = Trial(adapter, certificate_digest, trial, since, opened[cell])
@@ -133,7 +132,7 @@ def without_trial(current: RouteTable, adapter: AdapterVersion) -> dict[Cell, En
     Raises:
         NotFoundError: it is on trial nowhere now.
     """
-    ended = {cell for cell, entry in current.entries.items() if _tries(entry, adapter)}
+    ended = {cell for cell, entry in current.entries.items() if entry.tries(adapter)}
     if not ended:
         raise NotFoundError(f"{adapter} is on trial in no slice")
     left = {cell: replace(entry, trial=None) if cell in ended else entry for cell, entry in current.entries.items()}
@@ -153,7 +152,7 @@ def changes(before: RouteTable, after: RouteTable) -> list[Change]:
     """What differs between two tables, slice by slice: who serves, and what is on trial."""
     found = []
     for cell in sorted({*before.entries, *after.entries}):
-        old, new = before.entries.get(cell, _BASE), after.entries.get(cell, _BASE)
+        old, new = before.entry(cell), after.entry(cell)
         if (old.serving, old.trial) == (new.serving, new.trial):
             continue
         trial = str(new.trial or "")
@@ -168,7 +167,7 @@ def _opened(current: RouteTable, adapter: AdapterVersion, judged: Certificate) -
     for verdict in judged.opened:
         if verdict.cell is None:
             raise InputError("certificate", "a verdict names no slice")
-        _check_incumbent(current.entries.get(verdict.cell, _BASE), adapter, verdict)
+        _check_incumbent(current.entry(verdict.cell), adapter, verdict)
         yield verdict.cell, str(judged.waiver(verdict.cell) or "")
 
 
@@ -196,7 +195,3 @@ def _reached(current: RouteTable, plan: TrialPlan, cells: set[Cell]) -> list[Cel
         if cluster not in {cell.cluster for cell in cells}:
             raise InputError("trial.clinics", f"{clinic[:64]!r} falls in no slice that would be on trial")
     return sorted(cell for cell in cells if not clusters or cell.cluster in clusters.values())
-
-
-def _tries(entry: Entry, adapter: AdapterVersion) -> bool:
-    return entry.trial is not None and entry.trial.adapter.digest == adapter.digest

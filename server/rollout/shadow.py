@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from radimpress.eval.checks import annotate
-from radimpress.reports.prompt import Extractor
+from radimpress.reports.prompt import extract
 from radimpress.reports.report import Report
 from radimpress.server.engines import Engine, Limits
+from radimpress.server.engines.writer import write
 from radimpress.server.routes import AdapterVersion, Arm, Route
 from radimpress.server.telemetry.log import where
 
@@ -94,14 +94,9 @@ class Shadow:
 
     async def _write(self, report: Report, prompt: str, adapter: AdapterVersion, answer: Answer) -> Answer:
         began = time.monotonic()
-        extractor, text = Extractor(), ""
-        bundle = self._registry.bundle(adapter)
-        async with aclosing(self._engine.generate(prompt, bundle, Limits(self._max_tokens))) as pieces:
-            async for piece in pieces:
-                text += extractor.feed(piece.text)
-        text += extractor.finish()
+        written = await write(self._engine, prompt, self._registry.bundle(adapter), Limits(self._max_tokens))
         # An impression without words is noticed, as the answer that it would have been.
-        noticed = await asyncio.to_thread(annotate, report, text, piece.finish)
+        noticed = await asyncio.to_thread(annotate, report, extract(written.text), written.finish)
         return replace(
             answer,
             digest=adapter.digest,

@@ -34,6 +34,21 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         stream: where it goes; None is standard error.
     """
     least = logging.getLevelNamesMapping()[level.upper()]
+    lines(least, stream)
+    root = logging.getLogger()
+    root.handlers = [_Libraries()]
+    root.setLevel(max(least, logging.WARNING))
+    threading.excepthook = _uncaught
+    sys.unraisablehook = _uncaught
+
+
+def lines(least: int = logging.NOTSET, stream: TextIO | None = None) -> None:
+    """Sets our own lines up, and nothing else.
+
+    Args:
+        least: the level from which on they are written.
+        stream: as in `configure`.
+    """
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -43,11 +58,6 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
     )
-    root = logging.getLogger()
-    root.handlers = [_Libraries()]
-    root.setLevel(max(least, logging.WARNING))
-    threading.excepthook = _uncaught
-    sys.unraisablehook = _uncaught
 
 
 def note(**facts: str | int) -> None:

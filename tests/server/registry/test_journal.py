@@ -51,9 +51,6 @@ def _signed(request_id: str = "r-1", *, rouge_l: float = 0.5, final: str = "No f
     return Signed(
         clinic="alder",
         request_id=request_id,
-        digest="",
-        cell=CT_LIST,
-        arm=Arm.INCUMBENT,
         edit_distance=1 - rouge_l,
         rouge_l=rouge_l,
         unchanged=rouge_l == 1,

@@ -301,9 +301,6 @@ def test_over_a_real_registry_one_server_ends_the_trial_and_the_other_finds_it_e
                 text = Signed(
                     made.clinic,
                     made.request_id,
-                    made.digest,
-                    CT_LIST,
-                    arm,
                     0.5,
                     0.1 if bad else 0.9,
                     False,
