@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from radimpress.server.rollout.plan import uses
 from radimpress.server.routes import Reason, RouteTable
 from radimpress.server.serve import open_engine, serving
 from radimpress.server.settings import load_settings
+from radimpress.server.telemetry import log
 from radimpress.trainer.bases import find_base
 from radimpress.v1 import impression_pb2
 
@@ -113,6 +115,8 @@ def demo(root: Path, files: Sequence[Path], recipe: Recipe) -> Path:
         _show_routes(registry.table(), evaluation)
 
         step(6, "Serving over gRPC, and asking as a client would")
+        # The server's line of each request would stand between the answers.
+        log.lines(logging.WARNING)
         with serving(settings, engine, registry) as address, Client(address, timeout=120) as client:
             OUT.print(f"serving on {address}")
             answers = [_ask(client, report) for report in _choose(parts, _ASKED)]
