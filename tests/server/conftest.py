@@ -84,6 +84,8 @@ def make_bundle(
     model.save_pretrained(side)
     written = json.loads((side / "adapter_config.json").read_text("utf-8"))
     written["target_modules"] = sorted(written["target_modules"])
+    # Not the folder's own path: the same seed gives the same digest in every run.
+    written["base_model_name_or_path"] = TINY.source
     (side / "adapter_config.json").write_text(json.dumps({**written, **(config or {})}), "utf-8")
     head = {
         "name": name,
