@@ -89,6 +89,8 @@ def test_when_the_first_of_two_leaves_the_second_is_answered(site: Site) -> None
         second = peer.impressions.GenerateImpression.future(request, timeout=60)
         time.sleep(0.1)
         first.cancel()  # type: ignore[no-untyped-call]
+        while not engine.ended or not engine.inside:
+            time.sleep(0.005)
         engine.go = True
         assert second.result().impression.request_id == "mine"
     assert engine.ended == 2
