@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from radimpress.clustering.clusters import Clusters, Point
+from radimpress.clustering.clusters import Clusters
 from radimpress.clustering.embed import Embedder
 from radimpress.clustering.features import NAMES, WEIGHTS, Vector, style
+from radimpress.clustering.values import Point, Tried
 from radimpress.reports.errors import InputError
 from radimpress.reports.files import digest_of
 from radimpress.reports.progress import Track, silent
@@ -53,8 +54,6 @@ def fit_clusters(
         return Clusters(
             clinics={clinics[0]: _name(profiles[clinics[0]])},
             profiles=profiles,
-            silhouettes={},
-            stability=1.0,
             embedder=embedder.name,
             data=data_digest(reports, seed),
             why="there is one clinic: nothing to cluster",
@@ -66,15 +65,24 @@ def fit_clusters(
     labels, silhouettes, why = _choose(centres, bags, [clinics.index(owner) for owner in bag_owners], largest)
     names = _names([int(label) for label in labels], clinics, profiles)
     apart = len(bags) > 2 and bool(np.ptp(bags, axis=0).max() > _NOISE)
+    stability = _stability(bags, bag_owners, dict(zip(clinics, names, strict=True)), vectors, owners)
     plane = _plane(bags, seed) if apart else np.zeros((len(bags), 2))
     return Clusters(
         clinics=dict(zip(clinics, names, strict=True)),
         profiles=profiles,
-        silhouettes={str(count): round(value, 4) for count, value in silhouettes.items()},
-        stability=round(_stability(bags, bag_owners, dict(zip(clinics, names, strict=True)), vectors, owners), 4),
         embedder=embedder.name,
         data=data_digest(reports, seed),
         why=why,
+        tried=tuple(
+            Tried(
+                method="ward",
+                number=count,
+                silhouette=round(value, 4),
+                stability=round(stability, 4),
+                chosen=count == len(set(names)),
+            )
+            for count, value in silhouettes.items()
+        ),
         points=tuple(
             Point(clinic=owner, x=round(float(x), 4), y=round(float(y), 4))
             for owner, (x, y) in zip(bag_owners, plane, strict=True)

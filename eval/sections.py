@@ -53,14 +53,17 @@ def _clusters(tale: Tale) -> Iterable[Html]:
     else:
         yield el(
             "p",
-            f"Each mark is a bag of one clinic's reports, near to others that are written alike: {known.why}; "
-            f"{known.stability:.0%} of the bags lie nearest to their own clinic's cluster (stability).",
+            f"Each mark is a bag of one clinic's reports, near to others that are written alike: {known.why}.",
         )
         caption = f"The first two principal components of style; sentence embeddings by {known.embedder}."
         yield _figure(figures.cluster_map(known), "figure-clusters", caption)
-    if known.silhouettes:
-        rows = [[count, f"{value:.2f}"] for count, value in known.silhouettes.items()]
-        yield table("How well each number of clusters parts the clinics", ("clusters", "silhouette, -1 to 1"), rows)
+    if known.tried:
+        rows = [
+            [t.method, str(t.number), f"{t.silhouette:.2f}", f"{t.stability:.2f}", "chosen" if t.chosen else ""]
+            for t in known.tried
+        ]
+        head = ("method", "clusters", "silhouette, -1 to 1", "stability, -1 to 1", "")
+        yield table("How well each method and number parts the clinics", head, rows)
     if known.profiles:
         caption = "Style profiles: the mean of each feature over a clinic's impressions, from 0 (pale) to 1 (dark)."
         yield _figure(figures.profiles(known), "figure-profiles", caption)

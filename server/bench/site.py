@@ -86,8 +86,6 @@ def promote_all(registry: Registry, bundles: Sequence[AdapterBundle]) -> None:
     clusters = Clusters(
         clinics={clinic: f"cluster-{number}" for number, clinic in enumerate(CLINICS)},
         profiles={},
-        silhouettes={},
-        stability=1.0,
         embedder="none",
         data="0" * 64,
         why="made up",

@@ -72,13 +72,15 @@ def test_every_clinic_has_a_profile_of_every_feature_within_0_and_1(clusters: Cl
 
 
 def test_the_chosen_number_has_the_best_silhouette(clusters: Clusters) -> None:
-    assert max(clusters.silhouettes, key=lambda count: clusters.silhouettes[count]) == str(len(clusters.names))
+    best = max(clusters.tried, key=lambda tried: tried.silhouette)
+    assert (best, best.number) == (clusters.chosen, len(clusters.names))
     assert f"{len(clusters.names)} clusters" in clusters.why
 
 
 def test_the_map_shows_every_clinic_and_clear_styles_are_stable(clusters: Clusters) -> None:
     assert {point.clinic for point in clusters.points} == set(clusters.clinics)
-    assert 0.9 < clusters.stability <= 1
+    assert clusters.chosen is not None
+    assert 0.9 < clusters.chosen.stability <= 1
 
 
 def test_no_more_clusters_than_the_largest_asked_for(reports: list[Report]) -> None:
@@ -105,7 +107,7 @@ def test_clinics_that_share_no_modality_are_not_told_apart_by_rounding_errors(re
 def test_one_clinic_is_one_cluster(reports: list[Report]) -> None:
     clusters = _fit([report for report in reports if report.clinic == "alder"])
     assert dict(clusters.clinics) == {"alder": "list"}
-    assert clusters.silhouettes == {}
+    assert clusters.tried == ()
 
 
 @pytest.mark.parametrize(("pair", "count"), [(("alder", "elm"), 2), (("cedar", "elm"), 2)])

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from radimpress.clustering.cell import Cell
-from radimpress.clustering.clusters import Clusters, Point
+from radimpress.clustering.clusters import Clusters
 from radimpress.clustering.features import NAMES
+from radimpress.clustering.values import Point, Tried
 from radimpress.eval.baselines import CONSTANT, LEAD, NEAREST
 from radimpress.eval.cases import Case
 from radimpress.eval.certificate import Certificate, certify
@@ -57,11 +58,10 @@ def tale() -> Tale:
     clusters = Clusters(
         clinics=CLUSTER_OF,
         profiles=dict.fromkeys(CLUSTER_OF, profile),
-        silhouettes={"2": 0.61},
-        stability=0.97,
         embedder="all-MiniLM-L6-v2",
         data="d" * 64,
         why="2 clusters have the best silhouette, 0.61",
+        tried=(Tried(method="ward", number=2, silhouette=0.61, stability=0.97, chosen=True),),
         points=tuple(Point(clinic=clinic, x=n, y=-n) for n, clinic in enumerate(CLUSTER_OF)),
     )
     cases = [Case(r, Cell(r.modality, CLUSTER_OF[r.clinic]), f"patient/{r.id}", 1.0) for r in reports]

@@ -42,8 +42,6 @@ def judged_run(folder: Path, count: int = 24, cluster: str | None = None) -> Jud
     clusters = Clusters(
         clinics=CLINICS,
         profiles=dict.fromkeys(CLINICS, dict.fromkeys(NAMES, 0.5)),
-        silhouettes={},
-        stability=1.0,
         embedder="none",
         data="d" * 64,
         why="made by hand",

@@ -51,9 +51,7 @@ MR_LIST = Cell(Modality.MR, "list")
 
 def clusters(clinics: Mapping[str, str] = CLINICS) -> Clusters:
     """Clusters of these clinics; nothing else in them matters to a server."""
-    return Clusters(
-        clinics=dict(clinics), profiles={}, silhouettes={}, stability=1.0, embedder="none", data="0" * 64, why="made up"
-    )
+    return Clusters(clinics=dict(clinics), profiles={}, embedder="none", data="0" * 64, why="made up")
 
 
 def make_bundle(

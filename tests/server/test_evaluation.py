@@ -34,9 +34,7 @@ PROFILES = {
     clinic: dict(zip(NAMES, style(next(r.impression for r in REPORTS if r.clinic == clinic)).tolist(), strict=True))
     for clinic in CLINICS
 }
-CLUSTERS = Clusters(
-    clinics=CLINICS, profiles=PROFILES, silhouettes={}, stability=1.0, embedder="none", data="", why="made up"
-)
+CLUSTERS = Clusters(clinics=CLINICS, profiles=PROFILES, embedder="none", data="", why="made up")
 KNOWN = {render(report): report.impression for report in REPORTS}
 
 

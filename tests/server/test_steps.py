@@ -42,8 +42,6 @@ CLUSTERS = Clusters(
         clinic: dict(zip(NAMES, style(next(r.impression for r in REPORTS if r.clinic == clinic)).tolist(), strict=True))
         for clinic in CLINICS
     },
-    silhouettes={},
-    stability=1.0,
     embedder="none",
     data="",
     why="made up",

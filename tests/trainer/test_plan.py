@@ -12,7 +12,7 @@ from radimpress.trainer.plan import UNIFIED, Plan, plan, take
 
 
 def _clusters(**clinics: str) -> Clusters:
-    return Clusters(clinics=clinics, profiles={}, silhouettes={}, stability=1.0, embedder="", data="", why="")
+    return Clusters(clinics=clinics, profiles={}, embedder="", data="", why="")
 
 
 def _reports(clinic: str, count: int, modality: Modality = Modality.CT) -> list[Report]:
