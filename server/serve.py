@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
@@ -148,6 +149,7 @@ def serve(settings: ServerSettings, engine: Engine, registry: Registry) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, told.set)
         async with running(settings, engine, registry):
+            settle()
             await told.wait()
 
     try:
@@ -155,6 +157,12 @@ def serve(settings: ServerSettings, engine: Engine, registry: Registry) -> None:
     finally:
         engine.close()
         registry.close()
+
+
+def settle() -> None:
+    """Takes what stands until the end, libraries and models, out of what the collector looks through."""
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from radimpress.server.engines.writer import write
 from radimpress.server.messages import report_of
 from radimpress.server.registry import Registry
 from radimpress.server.routes import route
-from radimpress.server.serve import running
+from radimpress.server.serve import running, settle
 from radimpress.server.settings import ServerSettings
 from radimpress.server.telemetry.log import configure
 from radimpress.v1 import impression_pb2
@@ -125,6 +125,7 @@ def _work(make: Callable[[], Made] | None, pipe: Connection, log: Path) -> None:
 
 async def _serve(settings: ServerSettings, engine: Engine, registry: Registry, pipe: Connection) -> None:
     async with running(settings, engine, registry) as address:
+        settle()
         pipe.send(address)
         while (asked := await asyncio.to_thread(pipe.recv)) is not None:
             requests, clients = asked

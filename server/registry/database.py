@@ -79,6 +79,19 @@ class Database:
         """Whether other machines may use it too."""
         return self._file is None
 
+    def inode(self) -> tuple[int, int] | None:
+        """Which file is at SQLite's place now; None where there is none."""
+        return _inode(self._file)
+
+    def aside(self) -> sqlite3.Connection:
+        """SQLite's own connection, which waits for nobody, for whoever closes it.
+
+        Raises:
+            sqlite3.Error: it cannot be opened.
+        """
+        name = f"file:{quote(str(self._file))}?mode=rw"
+        return sqlite3.connect(name, timeout=0, isolation_level=None, check_same_thread=False, uri=True)
+
     @contextmanager
     def connected(self, lock: Lock | None = None) -> Iterator[Connection]:
         """A transaction, there wholly or not at all; with a lock it may write, and is alone with it.
@@ -119,7 +132,7 @@ class Database:
         """Drops connections to a file that is no longer the one at its place."""
         if self._file is None:
             return
-        found = _inode(self._file)
+        found = self.inode()
         if found is None:
             raise UnavailableError("the registry's file is gone")
         if found != self._inode:

@@ -35,6 +35,7 @@ from radimpress.server.registry.answers import (
 )
 from radimpress.server.registry.batcher import Batcher
 from radimpress.server.registry.database import Database, Lock
+from radimpress.server.registry.glance import Glance
 from radimpress.server.registry.registry import Registry
 from radimpress.server.routes import Arm
 from radimpress.server.security.sealing import Seal
@@ -50,6 +51,11 @@ _LAST: Select[Any] = select(
 _BY_NAME = select(answers).where(
     answers.c.clinic.in_(bindparam("clinics", expanding=True)),
     answers.c.request_id.in_(bindparam("request_ids", expanding=True)),
+)
+_ONE = select(answers.c.number).where(
+    answers.c.clinic == bindparam("clinic"),
+    answers.c.request_id == bindparam("request_id"),
+    answers.c.shadow.is_(False),
 )
 
 
@@ -70,6 +76,8 @@ class Journal:
         self._insertion = insertion.on_conflict_do_nothing(index_elements=["clinic", "request_id", "shadow"])
         self._records = Batcher("radimpress-journal", self._record)
         self._lookups = Batcher("radimpress-journal-lookup", self._find)
+        # Nearly every request is new, which SQLite tells at once.
+        self._glance = None if self._database.shared else Glance(self._database, _ONE)
 
     @property
     def waiting(self) -> int:
@@ -80,6 +88,8 @@ class Journal:
         """Records what waits, and closes the connections."""
         self._records.close()
         self._lookups.close()
+        if self._glance is not None:
+            self._glance.close()
         self._database.close()
 
     async def record(self, answer: Answer) -> Answer:
@@ -99,6 +109,8 @@ class Journal:
         Raises:
             UnavailableError: the database cannot be reached.
         """
+        if self._glance is not None and self._glance.absent(clinic=clinic, request_id=request_id):
+            return None
         return await self._lookups.ask((clinic, request_id, False))
 
     async def sign(self, text: Signed) -> None:
