@@ -53,8 +53,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9]+(?:/[A-Za-z]?(?![A-Za-z]))?")
 _PLAIN = words("CT MR MRI PET US XR AP PA II III IV VI VII VIII IX XI XII")
 _SHORT = words(
     "w/ w/o s/p c/w r/o b/l h/o d/t f/u y/o rt lt bilat abn dz wnl neg pos mod sev eff infil fx hx dx rec susp poss "
-    "prob cxr rul rml rll lul lll ruq luq rlq llq sbo dvt pe ptx chf copd ggo ivc svc djd oa uti cva ich sah nph lad hcc ca "
-    "mets nl unremark approx asym asymm incr decr eval abd"
+    "prob cxr rul rml rll lul lll ruq luq rlq llq sbo dvt pe ptx chf copd ggo ivc svc djd oa uti cva ich sah nph lad "
+    "hcc ca mets nl unremark approx asym asymm incr decr eval abd"
 )
 
 

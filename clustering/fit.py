@@ -1,204 +1,173 @@
 """Groups clinics by how their impressions are written, not by what they scan.
 
-Each impression becomes a vector of style features beside a sentence embedding; the mean of its
-modality is taken away, so that case mix does not pass for style. A clinic is the mean of its
-impressions. Clinics are joined by Ward's method (1963), and the number of clusters is the one with
-the best silhouette (Rousseeuw 1987); below a floor, one cluster is the answer.
+Reports become vectors (vectors.py), what is scanned is taken away (adjust.py), clinics are placed with their uncertainty
+(metric.py) and parted (choose.py). Here stands the order of it, and what becomes of clinics and clusters of which too
+little is known: they are left to the unified adapter, and it is said why.
 """
 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from radimpress.clustering.adjust import Cells, make_cells
+from radimpress.clustering.cache import VectorCache
+from radimpress.clustering.choose import Choice, choose
 from radimpress.clustering.clusters import Clusters
 from radimpress.clustering.embed import Embedder
-from radimpress.clustering.features import NAMES, WEIGHTS, Vector, style
-from radimpress.clustering.values import Point, Tried
+from radimpress.clustering.features import NAMES
+from radimpress.clustering.match import match, moves
+from radimpress.clustering.metric import Places, make_metric, place
+from radimpress.clustering.naming import name_clusters
+from radimpress.clustering.settle import settle
+from radimpress.clustering.story import Tell
+from radimpress.clustering.vectors import StyleVectors, features_version, vectors_of
 from radimpress.reports.errors import InputError
 from radimpress.reports.files import digest_of
 from radimpress.reports.progress import Track, silent
 from radimpress.reports.report import Report
 
-SILHOUETTE_FLOOR = 0.25
-BAG = 15
-PER_CLINIC = 120
-_EMBEDDING_SHARE = 0.25
-_NOISE = 1e-9
+Floats = NDArray[np.float64]
+
+# More reports of a clinic say hardly more of its style: their chance is a twentieth of one report's by then.
+PER_CLINIC = 400
+# A clinic with fewer is not fitted, but assigned when all is done.
+LEAST = 8
+# As the trainer's plan has it: a cluster with fewer reports gets no adapter.
+MINIMUM = 50
+LARGEST = 12
+RESAMPLES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRules:
+    """What a fit is told.
+
+    Attributes:
+        seed: of everything that is drawn.
+        largest: number of clusters at most.
+        per_clinic: reports of a clinic that are read at most.
+        minimum: a cluster with fewer reports than this gets no adapter of its own.
+    """
+
+    seed: int = 0
+    largest: int = LARGEST
+    per_clinic: int = PER_CLINIC
+    minimum: int = MINIMUM
 
 
 def fit_clusters(
-    reports: Sequence[Report], embedder: Embedder, *, seed: int, largest: int = 8, track: Track = silent
+    reports: Sequence[Report],
+    embedder: Embedder,
+    rules: FitRules | None = None,
+    *,
+    cache: VectorCache | None = None,
+    before: Clusters | None = None,
+    track: Track = silent,
 ) -> Clusters:
-    """Clusters the clinics of `reports`, into at most `largest` clusters.
-
-    At most PER_CLINIC reports of a clinic are read.
+    """Clusters the clinics of `reports`; keys and titles of the clusters of `before` are kept where they go on.
 
     Raises:
-        InputError: there are no reports.
+        InputError: there are no reports, one has no clinic, no impression or a vector that is not finite.
     """
+    rules = rules or FitRules()
     if not reports:
         raise InputError("reports", "is empty: no clinic to cluster")
-    taken = _take(reports, seed)
-    owners = [report.clinic for report in taken]
-    clinics = sorted(set(owners))
-    features = np.stack([style(report.impression) for report in taken])
-    profiles = {
-        clinic: dict(zip(NAMES, np.round(_mean(features, owners, clinic), 4).tolist(), strict=True))
-        for clinic in clinics
-    }
-    if len(clinics) == 1:
-        return Clusters(
-            clinics={clinics[0]: _name(profiles[clinics[0]])},
-            profiles=profiles,
-            embedder=embedder.name,
-            data=data_digest(reports, seed),
-            why="there is one clinic: nothing to cluster",
-        )
-    embeddings = embedder.embed([report.impression for report in taken], track)
-    vectors = _without_case_mix(features, embeddings, [report.modality for report in taken])
-    bags, bag_owners = _bags(vectors, owners)
-    centres = np.stack([_mean(vectors, owners, clinic) for clinic in clinics])
-    labels, silhouettes, why = _choose(centres, bags, [clinics.index(owner) for owner in bag_owners], largest)
-    names = _names([int(label) for label in labels], clinics, profiles)
-    apart = len(bags) > 2 and bool(np.ptp(bags, axis=0).max() > _NOISE)
-    stability = _stability(bags, bag_owners, dict(zip(clinics, names, strict=True)), vectors, owners)
-    plane = _plane(bags, seed) if apart else np.zeros((len(bags), 2))
-    return Clusters(
-        clinics=dict(zip(clinics, names, strict=True)),
-        profiles=profiles,
-        embedder=embedder.name,
-        data=data_digest(reports, seed),
-        why=why,
-        tried=tuple(
-            Tried(
-                method="ward",
-                number=count,
-                silhouette=round(value, 4),
-                stability=round(stability, 4),
-                chosen=count == len(set(names)),
-            )
-            for count, value in silhouettes.items()
-        ),
-        points=tuple(
-            Point(clinic=owner, x=round(float(x), 4), y=round(float(y), 4))
-            for owner, (x, y) in zip(bag_owners, plane, strict=True)
-        ),
+    for report in reports:
+        if not report.clinic:
+            raise InputError(f"report {report.id}", "has no clinic")
+    taken = take(reports, rules)
+    made = fit_vectors(
+        taken, vectors_of(taken, embedder, cache, track), Counter(r.clinic for r in reports), rules, before
     )
+    return replace(made, embedder=embedder.name, embedder_digest=embedder.digest, data=data_digest(reports, rules))
 
 
-def data_digest(reports: Sequence[Report], seed: int) -> str:
+def fit_vectors(
+    taken: Sequence[Report],
+    made: StyleVectors,
+    totals: Counter[str],
+    rules: FitRules,
+    before: Clusters | None = None,
+) -> Clusters:
+    """The same for vectors that stand already; `totals` counts each clinic's reports in the whole corpus."""
+    sizes = Counter(report.clinic for report in taken)
+    enough = {clinic for clinic, size in sizes.items() if size >= LEAST}
+    few = not enough
+    rows = [at for at, report in enumerate(taken) if few or report.clinic in enough]
+    fitted = [taken[at] for at in rows]
+    own = StyleVectors(made.features[rows], made.embeddings[rows])
+    cells = make_cells(*zip(*((r.clinic, str(r.modality), r.exam) for r in fitted), strict=True))
+    metric = make_metric(own.features, own.embeddings, cells, NAMES)
+    vectors = metric.vectors(own.features, own.embeddings)
+    places = _together(place(metric, vectors, cells, [r.patient for r in fitted], RESAMPLES, rules.seed), cells)
+    if few:
+        choice = Choice(np.zeros(len(cells.clinics), dtype=np.intp), (), "one cluster: too few reports to tell")
+    else:
+        choice = choose(
+            places.plain @ metric.whiten, places.again @ metric.whiten, largest=rules.largest, seed=rules.seed
+        )
+    settled = settle(choice, metric, places, cells, totals, rules.minimum, lost=_lost(cells))
+    tell = Tell(fitted, own, vectors, cells, metric, places, settled, totals, rules.seed)
+    groups, profiles = tell.groups(), tell.cluster_profiles()
+    kept = match(before, groups, profiles) if before else [""] * len(groups)
+    used = set(before.clusters) | set(before.names) if before else set()
+    fresh = iter(name_clusters([p for p, key in zip(profiles, kept, strict=True) if not key], used))
+    keys = [key or next(fresh) for key in kept]
+    clusters = tell.clusters(keys, choice, {key: before.title(key) for key in kept if key} if before else {})
+    if not few:
+        others = [(report, at) for at, report in enumerate(taken) if report.clinic not in enough]
+        clusters = tell.late(clusters, [report for report, _ in others], made, [at for _, at in others], rules.minimum)
+    if before:
+        clusters = replace(
+            clusters,
+            version=before.version + 1,
+            before=before.digest,
+            moved=tuple(moves(before, clusters.clinics, clusters.profiles, clusters.unsure)),
+        )
+    return clusters
+
+
+def data_digest(reports: Sequence[Report], rules: FitRules) -> str:
     """What a fit depends on; equal digests make equal clusters."""
-    return digest_of([seed, [[report.clinic, report.modality, report.impression] for report in reports]])
+    rows = [[r.clinic, r.modality, r.exam, r.patient, r.impression, r.findings] for r in reports]
+    return digest_of([asdict(rules), features_version(), rows])
 
 
-def _take(reports: Sequence[Report], seed: int) -> list[Report]:
+def take(reports: Sequence[Report], rules: FitRules) -> list[Report]:
+    """At most `per_clinic` reports of each clinic, drawn."""
     shelves: dict[str, list[Report]] = defaultdict(list)
     for report in reports:
         shelves[report.clinic].append(report)
-    chance = random.Random(seed)
+    chance = random.Random(rules.seed)
     return [
         report
         for clinic in sorted(shelves)
-        for report in chance.sample(shelves[clinic], min(PER_CLINIC, len(shelves[clinic])))
+        for report in chance.sample(shelves[clinic], min(rules.per_clinic, len(shelves[clinic])))
     ]
 
 
-def _without_case_mix(features: Vector, embeddings: Vector, modalities: Sequence[str]) -> Vector:
-    """Style vectors of shape (reports, features + dimensions), modality means taken away.
-
-    The embedding block is scaled to a fixed share of the style block's variance: it sharpens what
-    the named features see, and must not drown it.
-    """
-    features, embeddings = features * WEIGHTS, embeddings.copy()
-    for modality in set(modalities):
-        of_it = np.array([other == modality for other in modalities])
-        features[of_it] -= features[of_it].mean(axis=0)
-        embeddings[of_it] -= embeddings[of_it].mean(axis=0)
-    spread = embeddings.var(axis=0).sum()
-    scale = np.sqrt(_EMBEDDING_SHARE * features.var(axis=0).sum() / spread) if spread > 0 else 0.0
-    return np.hstack([features, scale * embeddings])
+def _together(places: Places, cells: Cells) -> Places:
+    """Islands put upon each other: nothing tells what their clinics scan from how they write."""
+    islands = cells.islands
+    if not islands.any():
+        return places
+    plain, again = places.plain.copy(), places.again.copy()
+    for island in range(islands.max() + 1):
+        inside = islands == island
+        plain[inside] -= plain[inside].mean(axis=0)
+        again[:, inside] -= again[:, inside].mean(axis=1, keepdims=True)
+    return replace(places, plain=plain, again=again)
 
 
-def _mean(vectors: Vector, owners: Sequence[str], clinic: str) -> Vector:
-    mean: Vector = vectors[[owner == clinic for owner in owners]].mean(axis=0)
-    return mean
-
-
-def _bags(vectors: Vector, owners: Sequence[str]) -> tuple[Vector, list[str]]:
-    """Means of BAG reports of one clinic each: what the map and the stability are made of."""
-    bags, bag_owners = [], []
-    for clinic in sorted(set(owners)):
-        rows = vectors[[owner == clinic for owner in owners]]
-        for part in np.array_split(rows, max(1, len(rows) // BAG)):
-            bags.append(part.mean(axis=0))
-            bag_owners.append(clinic)
-    return np.stack(bags), bag_owners
-
-
-def _plane(bags: Vector, seed: int) -> Vector:
-    from sklearn.decomposition import PCA
-
-    plane: Vector = PCA(2, random_state=seed).fit_transform(bags)
-    return plane
-
-
-def _choose(
-    centres: Vector, bags: Vector, bag_owners: Sequence[int], largest: int
-) -> tuple[Vector, dict[int, float], str]:
-    """Labels of the clinics, the silhouettes tried, and why."""
-    from sklearn.cluster import AgglomerativeClustering
-    from sklearn.metrics import silhouette_score
-
-    silhouettes: dict[int, float] = {}
-    if np.ptp(centres, axis=0).max() < _NOISE:
-        # Clinics that share no modality, too: what their style is cannot be told from what they scan.
-        return np.zeros(len(centres)), silhouettes, "one cluster: nothing but case mix tells the clinics apart"
-    best: tuple[float, Vector] | None = None
-    if len(centres) == 2:
-        # A silhouette needs more points than clusters: two clinics are compared by their bags.
-        if len(bags) > 2:
-            silhouettes[2] = float(silhouette_score(bags, bag_owners))
-            best = silhouettes[2], np.array([0, 1])
-    else:
-        for count in range(2, min(largest, len(centres) - 1) + 1):
-            labels = AgglomerativeClustering(count).fit_predict(centres)
-            silhouettes[count] = float(silhouette_score(centres, labels))
-            if best is None or silhouettes[count] > best[0]:
-                best = silhouettes[count], labels
-    if best is None or best[0] < SILHOUETTE_FLOOR:
-        reached = "too few reports to tell" if best is None else f"best silhouette {best[0]:.2f}"
-        return np.zeros(len(centres)), silhouettes, f"one cluster: {reached}, under {SILHOUETTE_FLOOR}"
-    count = len(set(best[1].tolist()))
-    return best[1], silhouettes, f"{count} clusters have the best silhouette, {best[0]:.2f}"
-
-
-def _stability(
-    bags: Vector, bag_owners: Sequence[str], names: dict[str, str], vectors: Vector, owners: Sequence[str]
-) -> float:
-    clusters = sorted(set(names.values()))
-    homes = np.array([names[owner] for owner in owners])
-    centres = np.stack([vectors[homes == cluster].mean(axis=0) for cluster in clusters])
-    nearest = np.linalg.norm(bags[:, None] - centres[None], axis=2).argmin(axis=1)
-    right = [clusters[index] == names[owner] for index, owner in zip(nearest, bag_owners, strict=True)]
-    return float(np.mean(right))
-
-
-def _names(labels: Sequence[int], clinics: Sequence[str], profiles: dict[str, dict[str, float]]) -> list[str]:
-    """A name for each clinic's cluster, from how it writes; a second of a name is numbered."""
-    by_label: dict[int, str] = {}
-    for label in dict.fromkeys(labels):
-        members = [profiles[clinic] for clinic, other in zip(clinics, labels, strict=True) if other == label]
-        wanted = _name({name: float(np.mean([member[name] for member in members])) for name in NAMES})
-        again = sum(taken.split("-")[0] == wanted for taken in by_label.values())
-        by_label[label] = f"{wanted}-{again + 1}" if again else wanted
-    return [by_label[label] for label in labels]
-
-
-def _name(profile: dict[str, float]) -> str:
-    if profile["listed"] > 0.5:
-        return "list"
-    return "telegraphic" if profile["fullness"] < 0.4 else "paragraph"
+def _lost(cells: Cells) -> dict[str, str]:
+    """Clinics that share no modality with most others, and what that means."""
+    islands = cells.islands
+    main = int(np.bincount(islands).argmax())
+    why = "it scans nothing that the other clinics scan: its style cannot be told from its case mix"
+    return {clinic: why for clinic, island in zip(cells.clinics, islands, strict=True) if island != main}

@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 
 from radimpress.eval.measure import negation_set, read_assertion
+from radimpress.reports.cache import cache_folder
 from radimpress.reports.errors import ConfigError
 from radimpress.reports.progress import Track, silent
-from radimpress.trainer.fetch import cache_folder
 
 NEGSPACY = "1.1.0"
 _ASK = """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from radimpress.clustering.embed import DEFAULT_EMBEDDER
 from radimpress.eval.gate import Rule
 from radimpress.reports.errors import ConfigError, NotFoundError
 from radimpress.reports.funnel import Thresholds
@@ -33,6 +34,9 @@ class ClusterRecipe(_Section):
 
     seed: int = 0
     largest: int = Field(default=8, ge=1, description="number of clusters")
+    embedder: str = Field(
+        default=DEFAULT_EMBEDDER, min_length=1, description="a folder, or a sentence-transformers model of the hub"
+    )
 
 
 class EvalRecipe(_Section):

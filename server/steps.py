@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from radimpress.clustering.cell import Cell
 from radimpress.clustering.clusters import Clusters, load_clusters
-from radimpress.clustering.embed import MiniLM
+from radimpress.clustering.embed import open_embedder
 from radimpress.clustering.fit import data_digest, fit_clusters
 from radimpress.eval.baselines import baselines, choose_examples
 from radimpress.eval.cases import Case, choose_cases
@@ -95,13 +95,14 @@ def load_split(dataset: Path) -> Split:
 def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
     """Clusters the training reports' clinics; what was fitted from the same reports is kept."""
     settings = recipe.cluster
+    embedder = open_embedder(settings.embedder)
     try:
         known = load_clusters(out)
-        if known.data == data_digest(parts.train, settings.seed):
+        if (known.data, known.embedder_digest) == (data_digest(parts.train, settings.seed), embedder.digest):
             return known
     except (NotFoundError, InputError):
         pass
-    made = fit_clusters(parts.train, MiniLM(), seed=settings.seed, largest=settings.largest, track=track)
+    made = fit_clusters(parts.train, embedder, seed=settings.seed, largest=settings.largest, track=track)
     made.save(out)
     return made
 

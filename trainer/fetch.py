@@ -6,7 +6,6 @@ weights are dequantised. A hub id goes through huggingface_hub.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,18 +13,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
+from radimpress.reports.cache import cache_folder
 from radimpress.reports.errors import ConfigError, DigestError
 from radimpress.reports.files import sha256_file
 from radimpress.reports.progress import Track, silent
 from radimpress.trainer.bases import BaseModel, Wheel
-
-
-def cache_folder() -> Path:
-    """Where base models are kept: RADIMPRESS_CACHE, else the user's cache folder."""
-    chosen = os.environ.get("RADIMPRESS_CACHE")
-    return Path(chosen) if chosen else user_cache_path("radimpress")
 
 
 def base_folder(base: BaseModel, track: Track = silent) -> Path:

@@ -23,13 +23,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from radimpress.reports.cache import cache_folder
 from radimpress.reports.errors import ConfigError, EngineError
 from radimpress.reports.progress import Track, silent
 from radimpress.server.bench.material import Figure, make_prompts
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.inprocess import InProcessEngine
 from radimpress.trainer.bundle import AdapterBundle
-from radimpress.trainer.fetch import cache_folder
 
 VLLM = "0.32.0"
 _HOST = "127.0.0.1"

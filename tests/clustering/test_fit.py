@@ -1,35 +1,20 @@
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from radimpress.clustering.clusters import Clusters
-from radimpress.clustering.embed import MiniLM
 from radimpress.clustering.features import NAMES
 from radimpress.clustering.fit import data_digest, fit_clusters
 from radimpress.reports.errors import InputError
 from radimpress.reports.house_style import STYLES
-from radimpress.reports.progress import Track, silent
 from radimpress.reports.report import Modality, Report
 from radimpress.reports.synthetic import synthesize
+from tests.clustering.hashing import HashEmbedder
 
 LISTS, PARAGRAPHS, TELEGRAMS = {"alder", "birch"}, {"cedar", "dogwood"}, {"elm", "fir"}
-
-
-class HashEmbedder:
-    name = "hash"
-
-    def embed(self, texts: Sequence[str], track: Track = silent) -> NDArray[np.float64]:
-        del track
-        digests = [hashlib.sha256(text.encode()).digest()[:8] for text in texts]
-        vectors = np.array([list(digest) for digest in digests], dtype=np.float64)
-        unit: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
 
 
 def _fit(reports: Sequence[Report], *, seed: int = 0, largest: int = 8) -> Clusters:
@@ -155,10 +140,3 @@ def test_the_data_digest_depends_on_all_that_is_read(reports: list[Report]) -> N
         data_digest([replace(few[0], clinic="other"), *few[1:]], 0),
     }
     assert len(digests) == 5
-
-
-def test_minilm_gives_unit_vectors_in_which_like_texts_are_near() -> None:
-    vectors = MiniLM().embed(["Left pleural effusion.", "Effusion in the left pleura.", "Fracture of the ankle."])
-    assert vectors.shape == (3, 384)
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
-    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]

@@ -128,9 +128,3 @@ def test_a_hub_that_cannot_be_reached_is_told(cache: Path, monkeypatch: pytest.M
     with pytest.raises(ConfigError, match=r"nobody/nothing could not be fetched from the hub \(ConnectionError\)"):
         fetch.base_folder(replace(_base("0" * 64), source="nobody/nothing"))
     assert not (cache / "bases").exists()
-
-
-def test_the_cache_is_where_the_variable_says(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fetch.cache_folder() == cache
-    monkeypatch.delenv("RADIMPRESS_CACHE")
-    assert fetch.cache_folder().name == "radimpress"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from radimpress.reports.cache import cache_folder
 from radimpress.reports.errors import ConfigError, EngineError
 from radimpress.server.bench import vllm
 from radimpress.server.bench.material import make_adapter, make_prompts
@@ -31,7 +32,6 @@ from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.inprocess import InProcessEngine
 from radimpress.trainer.bases import DEFAULT_BASE, find_base
 from radimpress.trainer.bundle import AdapterBundle
-from radimpress.trainer.fetch import cache_folder
 from radimpress.trainer.load import load_base
 from tests.conftest import TINY
 
