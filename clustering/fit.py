@@ -1,8 +1,8 @@
 """Groups clinics by how their impressions are written, not by what they scan.
 
-Reports become vectors (vectors.py), what is scanned is taken away (adjust.py), clinics are placed with their uncertainty
-(metric.py) and parted (choose.py). Here stands the order of it, and what becomes of clinics and clusters of which too
-little is known: they are left to the unified adapter, and it is said why.
+Reports become vectors (vectors.py), what is scanned is taken away (adjust.py), clinics are placed with their
+uncertainty (metric.py), parted (choose.py) and settled in clusters that are large enough for an adapter (settle.py).
+Here stands the order of it. Clinics of which too little is known are left to the unified adapter.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def fit_vectors(
     clusters = tell.clusters(keys, choice, {key: before.title(key) for key in kept if key} if before else {})
     if not few:
         others = [(report, at) for at, report in enumerate(taken) if report.clinic not in enough]
-        clusters = tell.late(clusters, [report for report, _ in others], made, [at for _, at in others], rules.minimum)
+        clusters = tell.late(clusters, [report for report, _ in others], made, [at for _, at in others])
     if before:
         clusters = replace(
             clusters,
@@ -153,15 +153,14 @@ def take(reports: Sequence[Report], rules: FitRules) -> list[Report]:
 
 
 def _together(places: Places, cells: Cells) -> Places:
-    """Islands put upon each other: nothing tells what their clinics scan from how they write."""
+    """Islands put upon the largest one: nothing tells what their clinics scan from how they write."""
     islands = cells.islands
-    if not islands.any():
-        return places
+    main = islands == np.bincount(islands).argmax()
     plain, again = places.plain.copy(), places.again.copy()
-    for island in range(islands.max() + 1):
+    for island in set(islands[~main].tolist()):
         inside = islands == island
-        plain[inside] -= plain[inside].mean(axis=0)
-        again[:, inside] -= again[:, inside].mean(axis=1, keepdims=True)
+        plain[inside] += plain[main].mean(axis=0) - plain[inside].mean(axis=0)
+        again[:, inside] += (again[:, main].mean(axis=1) - again[:, inside].mean(axis=1))[:, None]
     return replace(places, plain=plain, again=again)
 
 

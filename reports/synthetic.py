@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from radimpress.reports.anatomy import EXAMS, Exam, Pathology
 from radimpress.reports.house_style import STYLES, Conclusion, write_impression
@@ -69,8 +69,25 @@ def synthesize(count: int, seed: int, flawed: float = FLAWED) -> Iterator[Report
             good = report
 
 
-def _report(chance: random.Random, number: int, patient: int, clinic: str) -> Report:
-    modality = chance.choices(list(SHARES), list(SHARES.values()))[0]
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What an examination shows, before anybody concludes.
+
+    Attributes:
+        exam: what was done.
+        findings: the report's findings.
+        conclusions: most important first; empty where nothing is wrong.
+        negative: a noun phrase, what is not there.
+    """
+
+    exam: Exam
+    findings: str
+    conclusions: tuple[Conclusion, ...]
+    negative: str
+
+
+def make_study(modality: Modality, chance: random.Random) -> Study:
+    """One examination with this modality, none, one or two of its pathologies found."""
     exams = [exam for exam in EXAMS if exam.modality is modality]
     exam = chance.choices(exams, [exam.share for exam in exams])[0]
     found = _choose(exam, chance)
@@ -82,14 +99,19 @@ def _report(chance: random.Random, number: int, patient: int, clinic: str) -> Re
         for pathology in found
     ]
     negative = exam.negative if found else exam.negative.replace("no other ", "no ")
+    return Study(exam, " ".join(_sentences(exam, found, slots, chance)), tuple(conclusions), negative)
+
+
+def _report(chance: random.Random, number: int, patient: int, clinic: str) -> Report:
+    study = make_study(chance.choices(list(SHARES), list(SHARES.values()))[0], chance)
     return Report(
         id=f"syn-{number:06d}",
-        findings=" ".join(_sentences(exam, found, slots, chance)),
-        impression=write_impression(conclusions, negative, STYLES[clinic]),
-        modality=modality,
+        findings=study.findings,
+        impression=write_impression(study.conclusions, study.negative, STYLES[clinic]),
+        modality=study.exam.modality,
         clinic=clinic,
-        exam=exam.name,
-        indication=chance.choice(exam.indications).capitalize() + ".",
+        exam=study.exam.name,
+        indication=chance.choice(study.exam.indications).capitalize() + ".",
         comparison=chance.choice(_COMPARISONS),
         patient=f"p{patient:06d}",
         source="synthetic",

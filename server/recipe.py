@@ -33,7 +33,8 @@ class ClusterRecipe(_Section):
     """How clinics are grouped."""
 
     seed: int = 0
-    largest: int = Field(default=8, ge=1, description="number of clusters")
+    largest: int = Field(default=12, ge=1, description="number of clusters")
+    per_clinic: int = Field(default=400, ge=1, description="reports of a clinic that are read, at most")
     embedder: str = Field(
         default=DEFAULT_EMBEDDER, min_length=1, description="a folder, or a sentence-transformers model of the hub"
     )

@@ -9,10 +9,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from radimpress.clustering.cache import default_cache
 from radimpress.clustering.cell import Cell
 from radimpress.clustering.clusters import Clusters, load_clusters
 from radimpress.clustering.embed import open_embedder
-from radimpress.clustering.fit import data_digest, fit_clusters
+from radimpress.clustering.fit import FitRules, data_digest, fit_clusters
 from radimpress.eval.baselines import baselines, choose_examples
 from radimpress.eval.cases import Case, choose_cases
 from radimpress.eval.certificate import Certificate, certify
@@ -93,16 +94,26 @@ def load_split(dataset: Path) -> Split:
 
 
 def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
-    """Clusters the training reports' clinics; what was fitted from the same reports is kept."""
+    """Clusters the training reports' clinics; what was fitted from the same reports is kept.
+
+    Clusters of other reports that stand in `out` give their keys and titles to those that go on.
+    """
     settings = recipe.cluster
     embedder = open_embedder(settings.embedder)
+    rules = FitRules(
+        seed=settings.seed,
+        largest=settings.largest,
+        per_clinic=settings.per_clinic,
+        minimum=recipe.train.cluster_minimum,
+    )
+    before = None
     try:
-        known = load_clusters(out)
-        if (known.data, known.embedder_digest) == (data_digest(parts.train, settings.seed), embedder.digest):
-            return known
+        before = load_clusters(out)
+        if (before.data, before.embedder_digest) == (data_digest(parts.train, rules), embedder.digest):
+            return before
     except (NotFoundError, InputError):
         pass
-    made = fit_clusters(parts.train, embedder, seed=settings.seed, largest=settings.largest, track=track)
+    made = fit_clusters(parts.train, embedder, rules, cache=default_cache(), before=before, track=track)
     made.save(out)
     return made
 

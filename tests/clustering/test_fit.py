@@ -7,7 +7,7 @@ import pytest
 
 from radimpress.clustering.clusters import Clusters
 from radimpress.clustering.features import NAMES
-from radimpress.clustering.fit import data_digest, fit_clusters
+from radimpress.clustering.fit import FitRules, data_digest, fit_clusters
 from radimpress.reports.errors import InputError
 from radimpress.reports.house_style import STYLES
 from radimpress.reports.report import Modality, Report
@@ -17,8 +17,10 @@ from tests.clustering.hashing import HashEmbedder
 LISTS, PARAGRAPHS, TELEGRAMS = {"alder", "birch"}, {"cedar", "dogwood"}, {"elm", "fir"}
 
 
-def _fit(reports: Sequence[Report], *, seed: int = 0, largest: int = 8) -> Clusters:
-    return fit_clusters(reports, HashEmbedder(), seed=seed, largest=largest)
+def _fit(
+    reports: Sequence[Report], *, largest: int = 8, minimum: int = 10, before: Clusters | None = None
+) -> Clusters:
+    return fit_clusters(reports, HashEmbedder(), FitRules(largest=largest, minimum=minimum), before=before)
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +58,8 @@ def test_every_clinic_has_a_profile_of_every_feature_within_0_and_1(clusters: Cl
         assert all(0 <= value <= 1 for value in profile.values())
 
 
-def test_the_chosen_number_has_the_best_silhouette(clusters: Clusters) -> None:
-    best = max(clusters.tried, key=lambda tried: tried.silhouette)
+def test_the_chosen_number_has_the_best_silhouette_and_stability_together(clusters: Clusters) -> None:
+    best = max(clusters.tried, key=lambda tried: tried.silhouette + tried.stability)
     assert (best, best.number) == (clusters.chosen, len(clusters.names))
     assert f"{len(clusters.names)} clusters" in clusters.why
 
@@ -96,7 +98,7 @@ def test_one_clinic_is_one_cluster(reports: list[Report]) -> None:
 
 
 @pytest.mark.parametrize(("pair", "count"), [(("alder", "elm"), 2), (("cedar", "elm"), 2)])
-def test_two_clinics_are_told_apart_by_their_bags(reports: list[Report], pair: tuple[str, str], count: int) -> None:
+def test_two_clinics_are_told_apart_by_how_far_they_lie(reports: list[Report], pair: tuple[str, str], count: int) -> None:
     clusters = _fit([report for report in reports if report.clinic in pair])
     assert len(clusters.names) == count
 
@@ -133,10 +135,11 @@ def test_no_reports_are_refused() -> None:
 def test_the_data_digest_depends_on_all_that_is_read(reports: list[Report]) -> None:
     few = reports[:5]
     digests = {
-        data_digest(few, 0),
-        data_digest(few, 1),
-        data_digest(few[:4], 0),
-        data_digest([replace(few[0], impression="other"), *few[1:]], 0),
-        data_digest([replace(few[0], clinic="other"), *few[1:]], 0),
+        data_digest(few, FitRules()),
+        data_digest(few, FitRules(seed=1)),
+        data_digest(few, FitRules(minimum=9)),
+        data_digest(few[:4], FitRules()),
+        data_digest([replace(few[0], impression="other"), *few[1:]], FitRules()),
+        data_digest([replace(few[0], clinic="other"), *few[1:]], FitRules()),
     }
-    assert len(digests) == 5
+    assert len(digests) == 6
