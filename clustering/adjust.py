@@ -143,7 +143,7 @@ def solve(cells: Cells, counts: Floats, sums: Floats, noise: Floats, shrink: Flo
     design[rows[exam >= 0], groups + exam[exam >= 0]] = 1
     # What clinics have of their own goes first: rows become differences from their clinic's weighted mean.
     owner = cells.clinic[there]
-    total = np.bincount(owner, weights, len(cells.clinics))
+    total = np.bincount(owner, weights, len(cells.clinics)).astype(np.float64)
     inner, answers = (_within(values, owner, weights, total) for values in (design, means))
     left = inner.T @ (weights[:, None] * inner)
     right = inner.T @ (weights[:, None] * answers)
@@ -235,7 +235,7 @@ def positive(matrix: Floats) -> Floats:
 
 def clinic_means(cells: Cells, counts: Floats, rest: Floats) -> tuple[Floats, Floats]:
     """Reports of each clinic, [clinics], and the mean of its vectors without effects, [clinics, P]."""
-    size = np.bincount(cells.clinic, counts, len(cells.clinics))
+    size = np.bincount(cells.clinic, counts, len(cells.clinics)).astype(np.float64)
     sums = np.zeros((len(size), rest.shape[1]))
     np.add.at(sums, cells.clinic, rest)
     means: Floats = sums / np.maximum(size, _TINY)[:, None]

@@ -107,7 +107,8 @@ def _axes(embeddings: Floats, cells: Cells) -> Floats:
     kept: Floats = axes[:, ::-1].T[: min(AXES, size)]
     # A sign of its own, so that equal reports make equal files.
     signs = np.sign(kept[np.arange(len(kept)), np.abs(kept).argmax(axis=1)])
-    return kept * signs[:, None]
+    signed: Floats = kept * signs[:, None]
+    return signed
 
 
 @dataclass(frozen=True, slots=True)

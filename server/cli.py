@@ -11,7 +11,7 @@ from radimpress.reports.errors import RadimpressError
 from radimpress.server.cli_access import keys_app, tokens_app
 from radimpress.server.cli_adapters import adapters_app
 from radimpress.server.cli_audit import audit_app
-from radimpress.server.cli_bench import bench_gate, bench_server
+from radimpress.server.cli_bench import bench_clustering, bench_gate, bench_server
 from radimpress.server.cli_bench_engine import bench_engine
 from radimpress.server.cli_eval import eval_app
 from radimpress.server.cli_gate import gate_app
@@ -41,6 +41,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(keys_app, name="keys")
 app.add_typer(bench_app, name="bench")
+bench_app.command("clustering")(bench_clustering)
 bench_app.command("engine")(bench_engine)
 bench_app.command("gate")(bench_gate)
 bench_app.command("server")(bench_server)

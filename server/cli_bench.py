@@ -1,4 +1,4 @@
-"""`radimpress bench gate` and `bench server`: what is promised of the gate and of the server, measured."""
+"""`radimpress bench gate`, `bench server`, `bench clustering`: what is promised of each, measured."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from radimpress.clustering.embed import DEFAULT_EMBEDDER
 from radimpress.reports.errors import InputError
 from radimpress.server.console import ERR, quiet_models, table, tell, track
 from radimpress.trainer.bases import DEFAULT_BASE, find_base
@@ -67,6 +68,39 @@ def bench_server(
         )
         figures = measure(bench, only or ())
     show(figures, f"median and range of {rounds} rounds", as_json)
+
+
+def bench_clustering(
+    seeds: Annotated[int, typer.Option(min=1, help="Corpora of each kind.")] = 20,
+    first: Annotated[int, typer.Option(help="Number of the first.")] = 0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="small, confounded, one, newcomers, drift; scale on request alone. May be repeated."),
+    ] = None,
+    embedder: Annotated[str, typer.Option(help="Embedding model.")] = DEFAULT_EMBEDDER,
+    as_json: AsJson = False,
+) -> None:
+    """Are clinics grouped by style where the truth is known? About an hour at first, minutes from the cache."""
+    quiet_models()
+    from radimpress.clustering.cache import default_cache
+    from radimpress.clustering.embed import open_embedder
+    from radimpress.server.bench.clustering import GROUPS, ClusteringBench, measure
+    from radimpress.server.bench.scale import SCALE, measure_scale
+
+    check_groups(only, (*GROUPS, SCALE))
+    if only and SCALE in only:
+        figures = measure_scale(embedder, told=lambda line: ERR.print(line, markup=False))
+        show(figures, "one fit of each size, each in a process of its own", as_json)
+        return
+    bench = ClusteringBench(
+        embedder=open_embedder(embedder),
+        cache=default_cache(),
+        seeds=seeds,
+        first=first,
+        track=track,
+        told=lambda line: ERR.print(line, markup=False),
+    )
+    show(measure(bench, only or ()), f"mean and range of {seeds} seeds", as_json)
 
 
 def check_groups(only: Iterable[str] | None, groups: Iterable[str]) -> None:

@@ -17,9 +17,7 @@ from tests.clustering.hashing import HashEmbedder
 LISTS, PARAGRAPHS, TELEGRAMS = {"alder", "birch"}, {"cedar", "dogwood"}, {"elm", "fir"}
 
 
-def _fit(
-    reports: Sequence[Report], *, largest: int = 8, minimum: int = 10, before: Clusters | None = None
-) -> Clusters:
+def _fit(reports: Sequence[Report], *, largest: int = 8, minimum: int = 10, before: Clusters | None = None) -> Clusters:
     return fit_clusters(reports, HashEmbedder(), FitRules(largest=largest, minimum=minimum), before=before)
 
 
@@ -98,7 +96,7 @@ def test_one_clinic_is_one_cluster(reports: list[Report]) -> None:
 
 
 @pytest.mark.parametrize(("pair", "count"), [(("alder", "elm"), 2), (("cedar", "elm"), 2)])
-def test_two_clinics_are_told_apart_by_how_far_they_lie(reports: list[Report], pair: tuple[str, str], count: int) -> None:
+def test_two_clinics_part_by_how_far_they_lie(reports: list[Report], pair: tuple[str, str], count: int) -> None:
     clusters = _fit([report for report in reports if report.clinic in pair])
     assert len(clusters.names) == count
 
