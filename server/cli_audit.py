@@ -11,7 +11,7 @@ import typer
 from radimpress.reports.errors import ConfigError
 from radimpress.server.console import OUT, tell
 from radimpress.server.options import AsJson
-from radimpress.server.security.audit import verify as verify_trail
+from radimpress.server.security.trail import verify_all
 from radimpress.server.settings import load_settings
 
 audit_app = typer.Typer(no_args_is_help=True, help="The trail of requests: who asked what, answered by which adapter.")
@@ -29,11 +29,11 @@ def verify(
     chosen = paths or ([folder] if folder else [])
     if not chosen:
         raise ConfigError("audit: name a file or a folder, or set RADIMPRESS_AUDIT")
-    for path in chosen:
-        for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
-            found = verify_trail(file)
-            if as_json:
-                tell({"path": str(file), **asdict(found)})
-            else:
-                cut = f"; {found.torn} bytes of a line cut short behind it" if found.torn else ""
-                OUT.print(f"{file}: {found.lines} lines in a whole chain, head {found.head}{cut}", markup=False)
+    files = [file for path in chosen for file in (path.glob("*.jsonl") if path.is_dir() else [path])]
+    for file, found in verify_all(files):
+        if as_json:
+            tell({"path": str(file), **asdict(found)})
+        else:
+            cut = f"; {found.torn} bytes of a line cut short behind it" if found.torn else ""
+            late = f" from line {found.before + 1} on" if found.before else ""
+            OUT.print(f"{file}: {found.lines} lines in a whole chain{late}, head {found.head}{cut}", markup=False)

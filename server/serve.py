@@ -84,7 +84,7 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
         # What closes comes in the reverse order: first the door, last what it leads to.
         metrics, tracing = Metrics(), open_tracing(settings.name)
         stack.callback(tracing.close)
-        audit = Audit(settings.audit, settings.name) if settings.audit else None
+        audit = Audit(settings.audit, settings.name, settings.audit_bytes) if settings.audit else None
         if audit is not None:
             stack.callback(audit.close)
         seal = Seal(settings.feedback_keys) if settings.feedback_keys else None

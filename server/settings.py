@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +17,10 @@ from radimpress.reports.errors import ConfigError
 from radimpress.server.policy import Outside
 from radimpress.trainer.bases import DEFAULT_BASE
 
+# Of the same name in the environment, but not the server's.
+_OTHERS = {"CACHE", "TOKEN"}
+# Kubernetes tells every container of the services beside it, and one may be called radimpress.
+_LINKS = re.compile(r"(.+_)?(SERVICE_(HOST|PORT.*)|PORT(_\d+_(TCP|UDP).*)?)")
 _LOOPBACK = {"127.0.0.1", "[::1]", "localhost"}
 
 
@@ -63,6 +71,7 @@ class ServerSettings(BaseSettings):
     message_bytes: int = Field(default=1 << 20, ge=1 << 12, le=1 << 30, description="of a message at most")
 
     audit: Path | None = Field(default=None, description="folder of the audit trail; without it none is kept")
+    audit_bytes: int = Field(default=1 << 28, ge=1 << 16, description="of a file of the trail; then the next begins")
     feedback_keys: tuple[Path, ...] = Field(default=(), description="keys that seal texts at rest; the first one seals")
     answer_days: float = Field(default=30.0, gt=0, description="how long answers keep their text")
     datasets: Path | None = Field(default=None, description="folder of the data sets that adapters are evaluated on")
@@ -105,12 +114,23 @@ def load_settings(**given: object) -> ServerSettings:
     """Settings from what is given, else the environment, else the defaults.
 
     Raises:
-        ConfigError: names each setting and what is wrong with it.
+        ConfigError: names each setting and what is wrong with it, or a RADIMPRESS_ variable that is none.
     """
+    _check_names(os.environ)
     try:
         return ServerSettings(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         raise ConfigError(explain(error)) from None
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuses what only looks like a setting: a limit or a lock misspelt would be none."""
+    known = {name.upper() for name in ServerSettings.model_fields} | _OTHERS
+    for name in sorted(names):
+        prefix, _, said = name.upper().partition("_")
+        if prefix == "RADIMPRESS" and said not in known and not _LINKS.fullmatch(said):
+            near = get_close_matches(said, known, 1)
+            raise ConfigError(f"{name}: is no setting{f'; RADIMPRESS_{near[0]} is' if near else ''}")
 
 
 def explain(error: ValidationError) -> str:

@@ -14,24 +14,22 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 
 import structlog
 
-from radimpress.reports.errors import ConfigError, DamageError, NotFoundError, UnavailableError
-from radimpress.reports.files import canonical
+from radimpress.reports.errors import ConfigError, UnavailableError
+from radimpress.server.security.trail import START, last_line, link, newest_part, part_of
 
-_START = "0" * 64
-_BLOCK = 1 << 16
 _SYNC_SECONDS = 1.0
 _log = structlog.get_logger()
 
 
 class Audit:
-    """One server's trail, in `<folder>/<server>.jsonl`.
+    """One server's trail, in `<folder>/<server>.jsonl`; a file that is full is closed, and the next goes on from it.
 
     A line is handed to the operating system before `write` returns, so that it survives the end of the
     process, and to the disk within a second. A last line that was cut short by a kill is put aside, into
@@ -40,28 +38,31 @@ class Audit:
     Args:
         folder: made when it is not there.
         server: the server's name; two servers cannot write the same file.
+        most: bytes of a file, after which it is closed as `<server>.<number of its first line>.jsonl`.
 
     Raises:
         ConfigError: the name is no file name, the folder cannot be written, another server has the
             file, or the file's last line is not one of a trail.
     """
 
-    def __init__(self, folder: Path, server: str) -> None:
+    def __init__(self, folder: Path, server: str, most: int = 1 << 28) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", server):
             raise ConfigError(f"audit: the server's name {server[:64]!r} is no file name")
         self.path = folder / f"{server}.jsonl"
+        self._most = most
         self._lock = Lock()
         self._dirty = False
         self._broken = ""
         self._end = Event()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = self._open()
         except OSError as error:
             raise ConfigError(f"{self.path}: cannot be written ({type(error).__name__})") from None
         try:
             self._own()
             self._number, self._chain, self._size = self._recover()
+            self._first = self._begun()
         except BaseException:
             os.close(self._file)
             raise
@@ -95,21 +96,17 @@ class Audit:
             UnavailableError: it cannot be written, as when the disk is full; nothing half written stays.
         """
         with self._lock:
-            line = {
-                "number": self._number + 1,
-                "time": datetime.now(UTC).isoformat(timespec="microseconds"),
-                "subject": subject,
-                "action": action,
-                "clinic": hashlib.sha256(clinic.encode()).hexdigest()[:16] if clinic else "",
-                "request_id": request_id,
-                "digest": digest,
-                "table": table,
-                "outcome": outcome,
-            }
-            chain, data = _link(self._chain, line)
-            self._append(data)
-            self._number, self._chain, self._size = self._number + 1, chain, self._size + len(data)
-            self._dirty = True
+            if self._size >= self._most:
+                self._turn()
+            self._put(
+                subject=subject,
+                action=action,
+                clinic=hashlib.sha256(clinic.encode()).hexdigest()[:16] if clinic else "",
+                request_id=request_id,
+                digest=digest,
+                table=table,
+                outcome=outcome,
+            )
 
     def close(self) -> None:
         """Hands everything to the disk and gives the file back."""
@@ -118,16 +115,76 @@ class Audit:
         os.close(self._file)
         _log.info("audit_closed", file=self.path.name, lines=self._number, head=self._chain)
 
+    def _open(self) -> int:
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
     def _own(self) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ConfigError(f"{self.path}: another server writes it; give each its own server_name") from None
 
+    def _put(self, **facts: object) -> None:
+        line = {"number": self._number + 1, "time": datetime.now(UTC).isoformat(timespec="microseconds"), **facts}
+        chain, data = link(self._chain, line)
+        self._append(data)
+        self._number, self._chain, self._size = self._number + 1, chain, self._size + len(data)
+        self._dirty = True
+
+    def _begun(self) -> int:
+        """The number of the file's first line; a file that goes on from another begins by saying so."""
+        if self._size:
+            with self.path.open("rb") as file:
+                return int(json.loads(file.readline())["number"])
+        part = newest_part(self.path)
+        if part is not None:
+            with part.open("rb") as file:
+                self._number, self._chain = self._ended(last_line(file.fileno(), part.stat().st_size)[1])
+            self._go_on()
+        return self._number or 1
+
+    def _go_on(self) -> None:
+        self._put(action="Continue", after=self._chain)
+
+    def _turn(self) -> None:
+        """Closes the file under another name and begins the next.
+
+        Raises:
+            UnavailableError: it cannot; the next line tries again.
+        """
+        before, part = self._file, part_of(self.path, self._first)
+        try:
+            os.fsync(before)
+            self.path.rename(part)
+            try:
+                self._file = self._open()
+                self._own()
+            except BaseException:
+                with suppress(OSError):
+                    part.rename(self.path)
+                raise
+        except (OSError, ConfigError) as error:
+            if self._file != before:
+                os.close(self._file)
+                self._file = before
+            _log.error("audit_not_turned", file=self.path.name, kind=type(error).__name__)
+            raise UnavailableError("the audit trail cannot be written") from None
+        os.close(before)
+        self._size, self._first = 0, self._number + 1
+        _log.info("audit_turned", file=part.name, lines=self._number, head=self._chain)
+        self._go_on()
+
+    def _ended(self, last: bytes) -> tuple[int, str]:
+        try:
+            line = json.loads(last)
+            return int(line["number"]), str(line["chain"])
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise ConfigError(f"{self.path}: its last line is not one of an audit trail; move it aside") from None
+
     def _recover(self) -> tuple[int, str, int]:
         """Number and chain of the last whole line, and where it ends; what follows it is put aside."""
         size = os.fstat(self._file).st_size
-        whole, last = _last_line(self._file, size)
+        whole, last = last_line(self._file, size)
         if whole < size:
             torn = os.pread(self._file, size - whole, whole)
             aside = self.path.with_suffix(".torn")
@@ -138,12 +195,8 @@ class Audit:
             os.ftruncate(self._file, whole)
             _log.warning("audit_torn", file=self.path.name, bytes=size - whole, aside=aside.name)
         if not last:
-            return 0, _START, whole
-        try:
-            line = json.loads(last)
-            return int(line["number"]), str(line["chain"]), whole
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise ConfigError(f"{self.path}: its last line is not one of an audit trail; move it aside") from None
+            return 0, START, whole
+        return *self._ended(last), whole
 
     def _append(self, data: bytes) -> None:
         if self._broken:
@@ -176,73 +229,3 @@ class Audit:
                 # The kernel may have dropped what it could not write; only a look at the file can tell.
                 self._broken = type(error).__name__
                 _log.error("audit_not_synced", file=self.path.name, errno=error.errno)
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """What `verify` found.
-
-    Attributes:
-        lines: of the trail.
-        head: the chain at its end, to compare with what was kept elsewhere.
-        torn: bytes behind the last whole line; a server that starts puts them aside.
-    """
-
-    lines: int
-    head: str
-    torn: int
-
-
-def verify(path: Path) -> Verified:
-    """Reads a trail from its first line on and checks every link.
-
-    Raises:
-        NotFoundError: there is no such file.
-        DamageError: names the first line that is not the one that was written.
-    """
-    number, chain = 0, _START
-    try:
-        with path.open("rb") as file:
-            for data in file:
-                if not data.endswith(b"\n"):
-                    return Verified(number, chain, len(data))
-                chain = _checked(path, number + 1, chain, data)
-                number += 1
-    except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file") from None
-    return Verified(number, chain, 0)
-
-
-def _checked(path: Path, number: int, before: str, data: bytes) -> str:
-    """The chain at this line, once it was found to follow the one before."""
-    try:
-        line = json.loads(data)
-        del line["chain"]
-        chain, written = _link(before, line)
-        # The very bytes, as JSON has other ways to write the same.
-        right = line["number"] == number and written == data
-    except (ValueError, TypeError, KeyError, RecursionError):
-        right = False
-    if not right:
-        raise DamageError(f"{path}: line {number} is not the one that was written")
-    return chain
-
-
-def _link(before: str, line: dict[str, object]) -> tuple[str, bytes]:
-    """A line's chain, and the line as it is written, with the chain at its end."""
-    plain = canonical(line)
-    chain = hashlib.sha256(before.encode() + plain).hexdigest()
-    return chain, b'%b,"chain":"%b"}\n' % (plain[:-1], chain.encode())
-
-
-def _last_line(file: int, size: int) -> tuple[int, bytes]:
-    """Where the last whole line ends, and that line; found from the end, as a trail is long."""
-    tail, start = b"", size
-    while start > 0 and tail.count(b"\n") < 2:
-        block = min(_BLOCK, start)
-        start -= block
-        tail = os.pread(file, block, start) + tail
-    whole = tail.rfind(b"\n") + 1
-    if not whole:
-        return 0, b""
-    return start + whole, tail[tail.rfind(b"\n", 0, whole - 1) + 1 : whole]

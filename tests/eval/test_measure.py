@@ -71,10 +71,10 @@ def test_an_assertion_is_that_of_the_concepts_last_word() -> None:
 
 
 def test_the_promised_recalls_hold_on_real_reports() -> None:
-    folder = Path(os.environ.get("RADIMPRESS_REAL_REPORTS", "../shared/data"))
+    folder = Path(os.environ.get("TEST_REAL_REPORTS", "../shared/data"))
     files = [folder / name for name in _REAL]
     if not all(file.is_file() for file in files):
-        pytest.skip("no real reports; RADIMPRESS_REAL_REPORTS names their folder")
+        pytest.skip("no real reports; TEST_REAL_REPORTS names their folder")
     worth = measure(read_archive(files).reports)
     missed = {}
     for name, (recall, most) in PROMISED.items():

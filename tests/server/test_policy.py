@@ -13,7 +13,7 @@ from radimpress.reports.synthetic import synthesize
 from radimpress.server.policy import SHORT, Outside, Policy
 from radimpress.server.routes import Reason
 
-_DATA = Path(os.environ.get("RADIMPRESS_REAL_REPORTS", "../shared/data"))
+_DATA = Path(os.environ.get("TEST_REAL_REPORTS", "../shared/data"))
 GERMAN = (
     "Kein Nachweis einer frischen Fraktur. Die Lungen sind beidseits gut belüftet, kein Erguss, kein Infiltrat. "
     "Das Herz ist normal groß, das Mediastinum ist nicht verbreitert."

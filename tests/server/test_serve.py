@@ -17,10 +17,10 @@ from radimpress.server.client import Client
 from radimpress.server.client_errors import ClientError, TokenError
 from radimpress.server.engines.fake import FakeEngine
 from radimpress.server.registry import Registry
-from radimpress.server.security.audit import verify
 from radimpress.server.security.caller import Role
 from radimpress.server.security.sealing import make_key
 from radimpress.server.security.tokens import entry, make_token
+from radimpress.server.security.trail import verify
 from radimpress.server.serve import open_engine, serving
 from radimpress.server.settings import ServerSettings, load_settings
 from tests.server.conftest import CT_LIST, FINDINGS, Site

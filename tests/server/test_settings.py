@@ -144,3 +144,35 @@ def test_a_server_without_a_name_is_called_as_its_machine() -> None:
 def test_lists_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RADIMPRESS_LANGUAGES", '["en", "de"]')
     assert load_settings().languages == ("en", "de")
+
+
+@pytest.mark.parametrize("name", ["RADIMPRESS_RATE_PER_SECONDS", "radimpress_token_file", "RADIMPRESS_"])
+def test_a_variable_that_only_looks_like_a_setting_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "a secret value")
+    with pytest.raises(ConfigError, match=name) as caught:
+        load_settings()
+    assert "secret" not in str(caught.value)
+
+
+def test_the_setting_that_was_meant_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADIMPRESS_RATE_PER_SECONDS", "5")
+    with pytest.raises(ConfigError, match="RADIMPRESS_RATE_PER_SECOND is"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RADIMPRESS_CACHE",
+        "RADIMPRESS_TOKEN",
+        "_RADIMPRESS_COMPLETE",
+        "RADIMPRESSION",
+        "RADIMPRESS_SERVICE_HOST",
+        "RADIMPRESS_SERVER_SERVICE_PORT_GRPC",
+        "RADIMPRESS_PORT",
+        "RADIMPRESS_PORT_50051_TCP_ADDR",
+    ],
+)
+def test_variables_of_others_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:50051")
+    load_settings()

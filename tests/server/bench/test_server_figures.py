@@ -14,7 +14,7 @@ from radimpress.server.bench.hosting import ECHO, hosted
 from radimpress.server.bench.server import GROUPS, ServerBench, measure
 from radimpress.server.bench.site import CLINICS, TOKEN, fake_site
 from radimpress.server.registry import Registry
-from radimpress.server.security import audit
+from radimpress.server.security import trail
 from radimpress.v1 import impression_pb2
 from tests.conftest import TINY
 
@@ -27,7 +27,7 @@ def test_every_figure_is_measured_on_any_base(
     figures = measure(bench)
     assert set(figures) == {"throughput_ratio", "p50_added_ms", "fake_engine_rps", "echo_rps"}
     assert all(figure.low <= figure.value <= figure.high for figure in figures.values())
-    assert 0 < figures["throughput_ratio"].value < 2
+    assert figures["throughput_ratio"].low > 0
     assert 0 < figures["fake_engine_rps"].value < figures["echo_rps"].value
 
 
@@ -54,7 +54,7 @@ def test_what_is_measured_keeps_all_that_production_keeps(tmp_path: Path) -> Non
     assert len(load.answers) == len(load.latencies) == len(direct.latencies) == 64
     # Answered from the journal: the latency of the first time stands in them.
     assert set(again.answers) == set(load.answers)
-    lines = sum(audit.verify(file).lines for file in (tmp_path / "audit").glob("*.jsonl"))
+    lines = sum(trail.verify(file).lines for file in (tmp_path / "audit").glob("*.jsonl"))
     assert lines >= 64
     registry = Registry(f"sqlite:///{tmp_path / 'registry.db'}", tmp_path / "bundles")
     assert len(registry.table().entries) == len(CLINICS)

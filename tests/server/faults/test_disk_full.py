@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from radimpress.server.registry import Registry
-from radimpress.server.security import audit
+from radimpress.server.security import trail
 from radimpress.v1 import adapter_pb2, adapter_pb2_grpc, impression_pb2
 from tests.server.conftest import CT_LIST, certificate, clusters
 from tests.server.processes import Asker, Running, code_of, started
@@ -111,7 +111,7 @@ def test_a_full_disk_is_told_and_nothing_that_was_acknowledged_is_lost(
     assert files
     for file in files:
         if file.suffix == ".jsonl":
-            audit.verify(file)
+            trail.verify(file)
 
 
 def _answers(asker: Asker, name: str, count: int) -> dict[str, impression_pb2.Impression]:

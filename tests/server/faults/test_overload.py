@@ -1,4 +1,4 @@
-"""Ten times as much as the server can do. RADIMPRESS_LONG=1 asks for five minutes of it."""
+"""Ten times as much as the server can do. TEST_LONG=1 asks for five minutes of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from radimpress.server.bench.overload import overload
 
-_SECONDS = 300 if os.environ.get("RADIMPRESS_LONG") else 5
+_SECONDS = 300 if os.environ.get("TEST_LONG") else 5
 
 
 @pytest.mark.timeout(_SECONDS + 120)

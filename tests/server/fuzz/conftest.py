@@ -1,6 +1,6 @@
 """What the fuzz tests share: every rpc of a server, and what must never come of one.
 
-RADIMPRESS_FUZZ says how many requests are tried, half of them field values and half of them bytes.
+TEST_FUZZ says how many requests are tried, half of them field values and half of them bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from radimpress.v1 import adapter_pb2, impression_pb2
 from tests.server.conftest import CT_LIST, FINDINGS, MR_LIST, Site
 from tests.server.processes import code_of
 
-REQUESTS = int(os.environ.get("RADIMPRESS_FUZZ", "3000"))
+REQUESTS = int(os.environ.get("TEST_FUZZ", "3000"))
 # Stands in every text that is a report's; no message may hold it.
 SECRET = "Zyxwitterian hepatosplenomegaly of the seventh kind"
 OURS: list[MethodDescriptor] = [

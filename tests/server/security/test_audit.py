@@ -17,7 +17,9 @@ import pytest
 
 from radimpress.reports.errors import ConfigError, DamageError, NotFoundError, UnavailableError
 from radimpress.server.security import audit as module
-from radimpress.server.security.audit import Audit, Verified, verify
+from radimpress.server.security import trail
+from radimpress.server.security.audit import Audit
+from radimpress.server.security.trail import START, Verified, link, verify, verify_all
 
 
 def _write(audit: Audit, *request_ids: str) -> None:
@@ -126,7 +128,7 @@ def test_after_a_restart_the_chain_goes_on(tmp_path: Path) -> None:
 
 
 def test_lines_longer_than_a_block_are_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BLOCK", 16)
+    monkeypatch.setattr(trail, "_BLOCK", 16)
     for _ in range(3):
         audit = Audit(tmp_path, "one")
         _write(audit, "r")
@@ -216,7 +218,7 @@ def test_a_line_made_anew_with_its_own_chain_breaks_the_next(tmp_path: Path) -> 
     lines[1]["subject"] = "somebody else"
     changed = {key: value for key, value in lines[1].items() if key != "chain"}
     raw = audit.path.read_bytes().splitlines(keepends=True)
-    raw[1] = module._link(lines[0]["chain"], changed)[1]
+    raw[1] = link(lines[0]["chain"], changed)[1]
     audit.path.write_bytes(b"".join(raw))
     with pytest.raises(DamageError, match="line 3 is not the one"):
         verify(audit.path)
@@ -310,3 +312,85 @@ def test_threads_write_whole_lines(tmp_path: Path) -> None:
         thread.join()
     audit.close()
     assert verify(audit.path).lines == 400
+
+
+def _parts(folder: Path) -> list[Path]:
+    """In the order of their lines."""
+    return sorted(folder.glob("*.jsonl"))
+
+
+def test_a_full_file_is_closed_and_the_next_goes_on_from_it(tmp_path: Path) -> None:
+    audit = Audit(tmp_path, "one", most=1000)
+    _write(audit, *(f"r-{number}" for number in range(20)))
+    audit.close()
+    paths = _parts(tmp_path)
+    assert len(paths) > 3
+    assert all(path.stat().st_size < 1500 for path in paths)
+    asked = [line["request_id"] for path in paths for line in _lines(path) if line["action"] != "Continue"]
+    assert asked == [f"r-{number}" for number in range(20)]
+    found = [one for _, one in verify_all(reversed(paths))]
+    assert (found[0].before, found[0].after) == (0, START)
+    assert [one.before for one in found[1:]] == [one.before + one.lines for one in found[:-1]]
+    assert sum(one.lines for one in found) == 20 + len(paths) - 1
+
+
+def test_after_a_restart_a_full_file_is_still_named_by_its_first_line(tmp_path: Path) -> None:
+    for _ in range(12):
+        audit = Audit(tmp_path, "one", most=1000)
+        _write(audit, "r")
+        audit.close()
+    paths = _parts(tmp_path)
+    assert [path.name for path in paths[:-1]] == [f"one.{_lines(path)[0]['number']:012}.jsonl" for path in paths[:-1]]
+    assert len(list(verify_all(paths))) == len(paths) > 2
+
+
+def test_a_server_that_was_killed_between_two_files_goes_on_from_the_first(tmp_path: Path) -> None:
+    audit = Audit(tmp_path, "one")
+    _write(audit, "r-1", "r-2")
+    audit.close()
+    audit.path.rename(tmp_path / "one.000000000001.jsonl")
+    again = Audit(tmp_path, "one")
+    _write(again, "r-3")
+    again.close()
+    assert [line["number"] for line in _lines(again.path)] == [3, 4]
+    assert [one.lines for _, one in verify_all(_parts(tmp_path))] == [2, 2]
+
+
+@pytest.mark.parametrize("change", ["a part is gone", "a part is cut short", "a part is another's"])
+def test_files_that_do_not_go_on_from_each_other_are_told(tmp_path: Path, change: str) -> None:
+    audit = Audit(tmp_path, "one", most=1000)
+    _write(audit, *["r"] * 20)
+    audit.close()
+    second = _parts(tmp_path)[1]
+    if change == "a part is gone":
+        second.unlink()
+    elif change == "a part is cut short":
+        second.write_bytes(b"".join(second.read_bytes().splitlines(keepends=True)[:-1]))
+    else:
+        other = Audit(tmp_path / "other", "one", most=1000)
+        _write(other, *["s"] * 20)
+        other.close()
+        second.write_bytes(_parts(tmp_path / "other")[1].read_bytes())
+    with pytest.raises(DamageError, match="does not go on where"):
+        list(verify_all(_parts(tmp_path)))
+
+
+def test_a_file_that_cannot_be_turned_is_unavailable_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = Audit(tmp_path, "one", most=300)
+    _write(audit, "r-1")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Audit, "_open", full)
+        with pytest.raises(UnavailableError):
+            _write(audit, "r-2")
+    assert [path.name for path in _parts(tmp_path)] == ["one.jsonl"]
+    _write(audit, "r-3")
+    audit.close()
+    lines = [line for path in _parts(tmp_path) for line in _lines(path)]
+    assert [line.get("request_id") for line in lines] == ["r-1", None, "r-3"]
+    assert len(list(verify_all(_parts(tmp_path)))) == 2
