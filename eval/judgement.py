@@ -24,12 +24,12 @@ from radimpress.eval.certificate import Certificate
 from radimpress.eval.checks import CHECKS, annotate
 from radimpress.eval.gate import METRIC, Outcome, Verdict
 from radimpress.eval.gather import Judgement
-from radimpress.eval.markup import Html, digest, el
 from radimpress.eval.matrix import SIGNS, key, matrix, signed
 from radimpress.eval.predict import BASE, Prediction
 from radimpress.eval.score import CHECK, usual_words
 from radimpress.eval.worddiff import differences
 from radimpress.reports.files import write_atomic
+from radimpress.reports.markup import Html, digest, el
 from radimpress.reports.progress import Track
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")

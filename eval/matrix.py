@@ -8,9 +8,9 @@ from math import ceil
 from radimpress.clustering.cell import ANY, Cell
 from radimpress.eval.certificate import Certificate
 from radimpress.eval.gate import METRIC, Outcome, Verdict
-from radimpress.eval.markup import Html, el
 from radimpress.eval.predict import BASE
 from radimpress.eval.score import Scores
+from radimpress.reports.markup import Html, el
 
 SIGNS = {Outcome.PASS: "✓", Outcome.REGRESSION: "✗", Outcome.INSUFFICIENT: "?"}
 EVERYWHERE = "all clinics"

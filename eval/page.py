@@ -3,54 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from pathlib import Path
 
-from radimpress.eval import figures
+from radimpress.clustering.figures import library
 from radimpress.eval.certificate import Certificate
 from radimpress.eval.gate import Rule
-from radimpress.eval.markup import Html, el
 from radimpress.eval.predict import BASE
 from radimpress.eval.sections import SECTIONS
 from radimpress.eval.tables import difference, interval
 from radimpress.eval.tale import Answer, Tale
 from radimpress.reports.files import write_atomic
+from radimpress.reports.markup import Html, document, el
 from radimpress.trainer.plan import UNIFIED
 
 __all__ = ["Answer", "Tale", "write_page"]
-
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
 def write_page(path: Path, tale: Tale) -> None:
     """Writes the page, atomically: one file that fetches nothing."""
     sections = [(name, title, tell(tale)) for name, title, tell in SECTIONS]
-    links = [el("li", el("a", title, href=f"#{name}")) for name, title, _ in sections]
-    page = el(
-        "html",
-        el(
-            "head",
-            Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
-            # What the browser enforces: nothing is fetched from anywhere.
-            Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
-            el("title", "radimpress: a whole run"),
-            el("style", Html(files("radimpress.eval").joinpath("page.css").read_text("utf-8"))),
-            el("script", Html(figures.library())),
-        ),
-        el(
-            "body",
-            el("header", *_headline(tale), el("nav", el("ol", *links), aria_label="Sections")),
-            el(
-                "main",
-                *(
-                    el("section", el("h2", f"{number}. {title}"), *parts, id=name)
-                    for number, (name, title, parts) in enumerate(sections, start=1)
-                ),
-            ),
-        ),
-        lang="en",
-    )
-    write_atomic(path, f"<!DOCTYPE html>\n{page}\n".encode())
+    write_atomic(path, document("radimpress: a whole run", library(), _headline(tale), sections))
 
 
 def _headline(tale: Tale) -> Iterable[Html]:

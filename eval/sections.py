@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
-from typing import Any
 
+from radimpress.clustering.figures import cluster_map, profiles, shown
+from radimpress.clustering.page import tried_table
 from radimpress.eval import figures
 from radimpress.eval.cases import Case
 from radimpress.eval.gate import METRIC
-from radimpress.eval.markup import Html, digest, el, table, text
 from radimpress.eval.predict import BASE
 from radimpress.eval.tables import (
     check_table,
@@ -21,6 +21,7 @@ from radimpress.eval.tables import (
 )
 from radimpress.eval.tale import Tale
 from radimpress.reports.funnel import Door
+from radimpress.reports.markup import Html, digest, el, table, text
 
 _SAMPLES = 12
 
@@ -40,8 +41,8 @@ def _funnel(tale: Tale) -> Iterable[Html]:
     parts = figures.bars(sizes, "", "reports")
     yield el(
         "div",
-        _figure(doors, "figure-funnel", f"The doors of {tale.funnel.total:,} reports."),
-        _figure(parts, "figure-split", "The kept reports, split so that no patient and no findings are in two parts."),
+        shown(doors, "figure-funnel", f"The doors of {tale.funnel.total:,} reports."),
+        shown(parts, "figure-split", "The kept reports, split so that no patient and no findings are in two parts."),
         class_="two",
     )
 
@@ -53,20 +54,16 @@ def _clusters(tale: Tale) -> Iterable[Html]:
     else:
         yield el(
             "p",
-            f"Each mark is a bag of one clinic's reports, near to others that are written alike: {known.why}.",
+            f"Clinics that are written alike lie near each other: {known.why}. A circle holds 95% of a clinic's "
+            "bootstrap fits; small marks are bags of its reports.",
         )
         caption = f"The first two principal components of style; sentence embeddings by {known.embedder}."
-        yield _figure(figures.cluster_map(known), "figure-clusters", caption)
+        yield shown(cluster_map(known), "figure-clusters", caption)
     if known.tried:
-        rows = [
-            [t.method, str(t.number), f"{t.silhouette:.2f}", f"{t.stability:.2f}", "chosen" if t.chosen else ""]
-            for t in known.tried
-        ]
-        head = ("method", "clusters", "silhouette, -1 to 1", "stability, -1 to 1", "")
-        yield table("How well each method and number parts the clinics", head, rows)
+        yield tried_table(known)
     if known.profiles:
         caption = "Style profiles: the mean of each feature over a clinic's impressions, from 0 (pale) to 1 (dark)."
-        yield _figure(figures.profiles(known), "figure-profiles", caption)
+        yield shown(profiles(known), "figure-profiles", caption)
 
 
 def _losses(tale: Tale) -> Iterable[Html]:
@@ -77,7 +74,7 @@ def _losses(tale: Tale) -> Iterable[Html]:
         return
     yield el("p", f"Loss while fitting; validation before and after: {', '.join(told) or 'not measured'}.")
     caption = "Solid: training loss by step. Diamonds: validation loss before the first step and after the last."
-    yield _figure(figures.losses(tale.histories), "figure-losses", caption)
+    yield shown(figures.losses(tale.histories), "figure-losses", caption)
 
 
 def _scores(tale: Tale) -> Iterable[Html]:
@@ -121,7 +118,7 @@ def _verdicts(tale: Tale) -> Iterable[Html]:
     caption = (
         "90% intervals; to pass, one must lie right of the dashed margin, with enough cases and no check against it."
     )
-    yield _figure(figures.forest(tale.certificates), "figure-verdicts", caption)
+    yield shown(figures.forest(tale.certificates), "figure-verdicts", caption)
 
 
 def _routes(tale: Tale) -> Iterable[Html]:
@@ -213,11 +210,6 @@ def _spread(cases: Sequence[Case], count: int) -> list[Case]:
         chosen.append(best)
         left.remove(best)
     return chosen
-
-
-def _figure(figure: Any, name: str, caption: str) -> Html:
-    height = f"height: {figure.layout.height}px"
-    return el("figure", el("div", Html(figures.division(figure, name)), style=height), el("figcaption", caption))
 
 
 SECTIONS: tuple[tuple[str, str, Callable[[Tale], Iterable[Html]]], ...] = (

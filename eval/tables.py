@@ -10,9 +10,9 @@ from radimpress.eval.bootstrap import Estimate, estimate
 from radimpress.eval.certificate import Certificate
 from radimpress.eval.checks import CHECKS
 from radimpress.eval.gate import METRIC, Outcome, Verdict
-from radimpress.eval.markup import Html, el, table
 from radimpress.eval.predict import BASE
 from radimpress.eval.score import METRICS, Scores
+from radimpress.reports.markup import Html, el, table
 from radimpress.trainer.plan import UNIFIED
 
 _NAMES = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}

@@ -1,10 +1,12 @@
-"""HTML by small functions: everything that is not `Html` already is escaped."""
+"""HTML by small functions: everything that is not `Html` already is escaped, and a page fetches nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
 
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 _DIGITS = 16
 
 
@@ -20,6 +22,46 @@ def el(tag: str, *children: object, **attributes: object) -> Html:
         f' {name.rstrip("_").replace("_", "-")}="{escape(str(value))}"' for name, value in attributes.items()
     )
     return Html(f"<{tag}{told}>{''.join(map(_markup, children))}</{tag}>")
+
+
+def document(
+    title: str, script: str, header: Iterable[Html], sections: Iterable[tuple[str, str, Iterable[Html]]]
+) -> bytes:
+    """A whole page in one file, with the style that all pages share.
+
+    Args:
+        title: of the window.
+        script: runs before anything is drawn.
+        header: stands above the list of sections.
+        sections: name, title and parts of each; they are numbered.
+    """
+    told = [(name, title, list(parts)) for name, title, parts in sections]
+    links = [el("li", el("a", heading, href=f"#{name}")) for name, heading, _ in told]
+    page = el(
+        "html",
+        el(
+            "head",
+            Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
+            # What the browser enforces: nothing is fetched from anywhere.
+            Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
+            el("title", title),
+            el("style", Html(files("radimpress.reports").joinpath("page.css").read_text("utf-8"))),
+            el("script", Html(script)),
+        ),
+        el(
+            "body",
+            el("header", *header, el("nav", el("ol", *links), aria_label="Sections")),
+            el(
+                "main",
+                *(
+                    el("section", el("h2", f"{number}. {heading}"), *parts, id=name)
+                    for number, (name, heading, parts) in enumerate(told, start=1)
+                ),
+            ),
+        ),
+        lang="en",
+    )
+    return f"<!DOCTYPE html>\n{page}\n".encode()
 
 
 def table(caption: str, head: Iterable[str], rows: Iterable[Sequence[object]]) -> Html:
