@@ -87,6 +87,17 @@ class Clusters:
         known = self.clusters.get(name)
         return known.title if known else name
 
+    def key(self, name: str) -> str:
+        """The key of the cluster of this key or title.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        for key, cluster in self.clusters.items():
+            if name in (key, cluster.title):
+                return key
+        raise NotFoundError(f"no cluster is called {name!r}; there are {', '.join(self.names)}")
+
     def titled(self, name: str, title: str) -> Clusters:
         """The same clusters, one with another title; its key, and all that is bound to it, stays.
 
@@ -94,15 +105,13 @@ class Clusters:
             NotFoundError: there is no cluster of this key or title.
             InputError: the title is empty, too long, has control characters, or another cluster's.
         """
-        found = [key for key, cluster in self.clusters.items() if name in (key, cluster.title)]
-        if not found:
-            raise NotFoundError(f"no cluster is called {name!r}; there are {', '.join(self.names)}")
+        found = self.key(name)
         title = " ".join(title.split())
         if not title or len(title) > _TITLE or not title.isprintable():
             raise InputError("title", f"needs 1 to {_TITLE} printable characters")
-        if any(title in (key, cluster.title) for key, cluster in self.clusters.items() if key != found[0]):
+        if any(title in (key, cluster.title) for key, cluster in self.clusters.items() if key != found):
             raise InputError("title", f"{title!r} is another cluster's")
-        return replace(self, clusters={**self.clusters, found[0]: replace(self.clusters[found[0]], title=title)})
+        return replace(self, clusters={**self.clusters, found: replace(self.clusters[found], title=title)})
 
     def profile(self, clinic: str) -> Mapping[str, float]:
         """The clinic's style features; the mean of all clinics when the clinic is not known."""

@@ -86,7 +86,7 @@ def _map(clusters: Clusters) -> Iterable[Html]:
         return
     yield el("p", "Clinics that are written alike lie near each other; what they scan was taken away before.")
     caption = (
-        "A circle holds 95% of a clinic's bootstrap fits: where circles overlap, nobody can tell the clinics apart. "
+        "A circle holds 95% of a clinic's bootstrap fits: where circles overlap, the map does not tell clinics apart. "
         "Small marks are bags of a clinic's reports."
     )
     yield shown(cluster_map(clusters), "figure-map", caption)

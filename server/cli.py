@@ -1,4 +1,7 @@
-"""The `radimpress` command, put together. Exit codes: 0 done, 1 a slice regressed, 2 an error, 3 a slice undecided."""
+"""The `radimpress` command, put together.
+
+Exit codes: 0 done, 1 a slice regressed or a clinic's style drifted, 2 an error, 3 a slice undecided.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ from radimpress.server.cli_adapters import adapters_app
 from radimpress.server.cli_audit import audit_app
 from radimpress.server.cli_bench import bench_clustering, bench_gate, bench_server
 from radimpress.server.cli_bench_engine import bench_engine
+from radimpress.server.cli_cluster import cluster_app
 from radimpress.server.cli_eval import eval_app
 from radimpress.server.cli_gate import gate_app
-from radimpress.server.cli_pipeline import cluster, demo, reports_app, train
+from radimpress.server.cli_pipeline import demo, reports_app, train
 from radimpress.server.cli_registry import registry_app
 from radimpress.server.cli_routes import routes_app
 from radimpress.server.cli_serve import generate, serve
@@ -28,7 +32,7 @@ app = typer.Typer(
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine what the README says.")
 app.command("demo")(demo)
 app.add_typer(reports_app, name="reports")
-app.command("cluster")(cluster)
+app.add_typer(cluster_app, name="cluster")
 app.command("train")(train)
 app.add_typer(eval_app, name="eval")
 app.add_typer(gate_app, name="gate")

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from radimpress.clustering.cell import Cell
 from radimpress.eval.certificate import decode_certificate
@@ -25,24 +24,13 @@ from radimpress.reports.files import write_atomic
 from radimpress.reports.report import Modality
 from radimpress.server import steps
 from radimpress.server.console import OUT, table
-from radimpress.server.options import AsJson, BundleRoot, RecipeFile, RegistryUrl, open_registry
+from radimpress.server.options import AsJson, BundleRoot, RecipeFile, RegistryUrl, defaults_to, open_registry
 from radimpress.server.recipe import load_recipe
 from radimpress.server.settings import load_settings
 
 _JUDGE = "judge"
 
-
-class _JudgesByDefault(TyperGroup):
-    """A group whose first word may be a candidate: then it is `judge`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Puts `judge` in front of what is no sub-command."""
-        if args and args[0] not in self.commands and args[0] != "--help":
-            args = [_JUDGE, *args]
-        return super().parse_args(ctx, args)
-
-
-gate_app = typer.Typer(cls=_JudgesByDefault, no_args_is_help=True, help="May this adapter serve, and where?")
+gate_app = typer.Typer(cls=defaults_to(_JUDGE), no_args_is_help=True, help="May this adapter serve, and where?")
 
 Candidate = Annotated[str, typer.Argument(help="The adapter's name.")]
 ScoresFile = Annotated[Path, typer.Option("--scores", help="scores.json.")]

@@ -1,4 +1,4 @@
-"""`radimpress demo|reports|cluster|train`: from reports to adapters, each step from files to files."""
+"""`radimpress demo|reports|train`: from reports to adapters, each step from files to files."""
 
 from __future__ import annotations
 
@@ -89,21 +89,6 @@ def reports_export(
         tell({"reports": len(found), "path": str(out)})
     else:
         OUT.print(f"{out}: {len(found)} reports with the impression that was signed", markup=False)
-
-
-def cluster(
-    dataset: Dataset,
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("clusters.json"),
-    recipe: RecipeFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Groups clinics by how they write."""
-    quiet_models()
-    made = steps.cluster(steps.load_split(dataset), out, load_recipe(recipe), track)
-    if as_json:
-        tell({"clinics": dict(made.clinics), "why": made.why, "digest": made.digest})
-    else:
-        table(made.why, ("clinic", "cluster"), made.clinics.items())
 
 
 def train(

@@ -7,9 +7,10 @@ import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from radimpress.eval.signing import load_public
 from radimpress.reports.errors import InputError
@@ -36,6 +37,18 @@ Expected = Annotated[int, typer.Option("--expected", help="Route table you looke
 AsJson = Annotated[bool, typer.Option("--json", help="JSON: one object, or where there are many one a line.")]
 
 _DIGITS = 9
+
+
+def defaults_to(word: str) -> type[TyperGroup]:
+    """A group of commands whose first word may be left out: then it is `word`."""
+
+    class Group(TyperGroup):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if args and args[0] not in self.commands and args[0] != "--help":
+                args = [word, *args]
+            return super().parse_args(ctx, args)
+
+    return Group
 
 
 def open_registry(url: str | None, bundles: str | None, trusted: Sequence[Path] | None = None) -> Registry:

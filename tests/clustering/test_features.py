@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,3 +173,10 @@ def test_a_hostile_text_costs_what_its_length_costs(text: str) -> None:
     style(text * 4)
     # Four times the text; a pattern that goes back and forth takes minutes over it.
     assert time.process_time() - began < 3
+
+
+def test_the_documentation_tells_every_feature() -> None:
+    text = Path(__file__).parents[2].joinpath("docs", "clustering.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE) == [
+        (feature.__name__, feature.__doc__) for feature in FEATURES
+    ]
