@@ -70,7 +70,8 @@ class VectorCache:
                 database.execute(_TABLE)
                 yield database
         except (sqlite3.Error, OSError) as error:
-            raise ConfigError(f"{self.path}: cannot keep style vectors ({error}); delete it, or go without") from None
+            remedy = "delete it, or name another folder by RADIMPRESS_CACHE"
+            raise ConfigError(f"{self.path}: cannot keep style vectors ({error}); {remedy}") from None
 
 
 def default_cache() -> VectorCache:

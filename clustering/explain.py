@@ -1,8 +1,8 @@
 """What sets a cluster apart, in the words of a reader of reports, with the figures and how sure they are.
 
 A cluster's style feature is held against the mean of the other clusters' clinics. It is told where the difference is
-more than a reader would overlook and more than chance makes (95%, Bonferroni over all features), the largest first,
-one of each family of features that say the same.
+more than a reader would overlook and more than chance makes (95%, Bonferroni over all features), and from most of the
+others, not from one that does it much; the largest first, one of each family of features that say the same.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Trait:
         others: the same of the other clusters' clinics; None where there is no other.
         low: of the difference, 95% interval.
         high: of the difference.
-        text: all of it in one sentence's words, as in "writes lists (92% of impressions, others 8%)".
+        text: the habit with its figures, as in "writes lists (92% of impressions, others 8%)".
+        doubt: the difference with its interval, as in "difference +84%, 95% +80% to +88%"; empty without others.
     """
 
     feature: str
@@ -90,6 +91,7 @@ class Trait:
     low: float
     high: float
     text: str
+    doubt: str = ""
 
 
 def explain(clusters: Clusters, name: str, count: int = 6) -> tuple[Trait, ...]:
@@ -110,9 +112,14 @@ def explain(clusters: Clusters, name: str, count: int = 6) -> tuple[Trait, ...]:
 
 def figure(feature: str, value: float) -> str:
     """A feature's value as a reader counts it: "92%", "12.3"."""
+    return _scaled(feature, min(1.0, max(0.0, value)), "")
+
+
+def _scaled(feature: str, value: float, sign: str) -> str:
     full = _WORDS[feature].full
-    value = min(1.0, max(0.0, value))
-    return f"{value * full:.{0 if full >= 100 else 1}f}" if full > 0 else f"{value * (-full or 1):.0%}"
+    if full > 0:
+        return f"{value * full:{sign}.{0 if full >= 100 else 1}f}"
+    return f"{value * (-full or 1):{sign}.0%}"
 
 
 def _trait(clusters: Clusters, name: str, feature: str) -> Trait | None:
@@ -140,6 +147,11 @@ def _trait(clusters: Clusters, name: str, feature: str) -> Trait | None:
     apart = value - others
     if abs(apart) < max(LEAST, _deviate(_LEVEL, len(_WORDS)) * spread):
         return None
+    # What one other cluster does sets that one apart, not this one.
+    sign = 1 if apart > 0 else -1
+    beyond = sum(weights[key] for key, one in rest.items() if sign * (value - one.adjusted[feature]) >= LEAST)
+    if beyond < total / 2:
+        return None
     words = _told(said, apart > 0, value)
     reach = _deviate(_LEVEL, 1) * spread
     return Trait(
@@ -150,6 +162,9 @@ def _trait(clusters: Clusters, name: str, feature: str) -> Trait | None:
         low=apart - reach,
         high=apart + reach,
         text=f"{words} ({figure(feature, value)} {said.of}, others {figure(feature, others)})",
+        doubt="difference {}, 95% {} to {}".format(
+            *(_scaled(feature, d, "+") for d in (apart, apart - reach, apart + reach))
+        ),
     )
 
 

@@ -118,7 +118,7 @@ def _clusters(clusters: Clusters, exemplars: Exemplars) -> Iterable[Html]:
 def _traits(clusters: Clusters, name: str) -> Iterable[Html]:
     traits = explain(clusters, name) if name in clusters.clusters else ()
     if traits:
-        yield el("ul", *(el("li", trait.text) for trait in traits))
+        yield el("ul", *(el("li", trait.text, " ", el("small", trait.doubt, class_="none")) for trait in traits))
     else:
         yield el("p", "No single habit sets it apart by more than chance makes.")
 

@@ -108,7 +108,7 @@ def explain_clusters(
             continue
         OUT.print(f"{known.title(name)}", style="bold", markup=False)
         for trait in traits:
-            OUT.print(f"  {trait.text}", markup=False)
+            OUT.print(f"  {trait.text}{trait.doubt and f'; {trait.doubt}'}", markup=False)
         if not traits:
             OUT.print("  no single habit sets it apart by more than chance makes", markup=False)
 

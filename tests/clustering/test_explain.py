@@ -47,6 +47,7 @@ def test_others_count_by_their_clinics() -> None:
 def test_the_interval_is_of_the_difference() -> None:
     made = _clusters(list=_cluster(error=0.03, hedges=0.8), plain=_cluster(error=0.04))
     (trait,) = explain(made, "list")
+    assert trait.doubt == "difference +40%, 95% +30% to +50%"
     assert [trait.low, trait.high] == pytest.approx([0.4 - 1.96 * 0.05, 0.4 + 1.96 * 0.05], abs=1e-4)
 
 
@@ -59,6 +60,11 @@ def test_what_chance_makes_is_not_told(error: float, told: int) -> None:
 
 def test_what_a_reader_would_overlook_is_not_told() -> None:
     assert explain(_clusters(list=_cluster(error=0.001, hedges=0.47), plain=_cluster(error=0.001)), "list") == ()
+
+
+def test_what_one_other_cluster_does_sets_only_that_one_apart() -> None:
+    made = _clusters(list=_cluster(), plain=_cluster(), long=_cluster(hedges=1.0))
+    assert [len(explain(made, name)) for name in made.names] == [0, 1, 0]
 
 
 def test_what_says_the_same_is_said_once() -> None:
