@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,10 +41,12 @@ def exemplars(
 
 def _varied(order: Sequence[Report], count: int) -> tuple[Report, ...]:
     """The first `count`, no impression twice, and no clinic twice while another has one."""
-    distinct = {report.impression: report for report in reversed(order)}.values()
-    clinics: dict[str, int] = {}
+    first: dict[str, Report] = {}
+    for report in order:
+        first.setdefault(report.impression, report)
+    clinics: Counter[str] = Counter()
     turns = []
-    for at, report in enumerate(reversed(distinct)):
-        clinics[report.clinic] = clinics.get(report.clinic, 0) + 1
+    for at, report in enumerate(first.values()):
+        clinics[report.clinic] += 1
         turns.append((clinics[report.clinic], at, report))
     return tuple(report for _, _, report in sorted(turns, key=lambda turn: turn[:2])[:count])

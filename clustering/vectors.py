@@ -22,7 +22,7 @@ from radimpress.reports.report import Report
 Kind = type[np.float32] | type[np.float64]
 
 # So many are made before they are kept: what a killed fit loses.
-_PART = 512
+_PART = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)

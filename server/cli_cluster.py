@@ -166,11 +166,11 @@ def watch_drift(
             tell({"clinic": name, **asdict(one)})
     else:
         told = (
-            (name, one.month, one.reports, "alarm" if one.alarm else "", f"{one.distance:.1f}", one.why)
+            (name, one.month, one.reports, "yes" if one.alarm else "", f"{one.distance:.1f}", one.why)
             for name, one in found
         )
         limit = f", limit {found[0][1].limit:.1f}" if found else ""
-        table(f"drift{limit}", ("clinic", "month", "reports", "", "distance", "why"), told)
+        table(f"drift{limit}", ("clinic", "month", "reports", "alarm", "distance", "why"), told)
         if strangers := sorted(written - fitted):
             OUT.print(f"not fitted, so nothing to compare with: {', '.join(strangers)}", markup=False)
     if any(one.alarm for _, one in found):
@@ -205,13 +205,15 @@ def page(
 ) -> None:
     """Writes clusters as one HTML file that fetches nothing; with a dataset it quotes training reports."""
     from radimpress.clustering.exemplars import exemplars
+    from radimpress.clustering.fit import take
     from radimpress.clustering.page import write_clusters_page
 
-    known = load_clusters(clusters)
+    known, settings = load_clusters(clusters), load_recipe(recipe)
     quoted: dict[str, tuple[Report, ...]] = {}
     if dataset:
-        reports = load_reports(dataset / "train.jsonl")
-        quoted = exemplars(known, reports, _vectors(reports, known, load_recipe(recipe)))
+        # Those that the fit has read: their vectors stand in the cache.
+        reports = take(load_reports(dataset / "train.jsonl"), steps.fit_rules(settings))
+        quoted = exemplars(known, reports, _vectors(reports, known, settings))
     write_clusters_page(out, known, quoted)
     count = sum(map(len, quoted.values()))
     if as_json:

@@ -98,14 +98,7 @@ def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
 
     Clusters of other reports that stand in `out` give their keys and titles to those that go on.
     """
-    settings = recipe.cluster
-    embedder = open_embedder(settings.embedder)
-    rules = FitRules(
-        seed=settings.seed,
-        largest=settings.largest,
-        per_clinic=settings.per_clinic,
-        minimum=recipe.train.cluster_minimum,
-    )
+    embedder, rules = open_embedder(recipe.cluster.embedder), fit_rules(recipe)
     before = None
     try:
         before = load_clusters(out)
@@ -116,6 +109,12 @@ def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
     made = fit_clusters(parts.train, embedder, rules, cache=default_cache(), before=before, track=track)
     made.save(out)
     return made
+
+
+def fit_rules(recipe: Recipe) -> FitRules:
+    """What the recipe tells a fit of clusters."""
+    own = recipe.cluster
+    return FitRules(seed=own.seed, largest=own.largest, per_clinic=own.per_clinic, minimum=recipe.train.cluster_minimum)
 
 
 def train(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from radimpress.clustering.clusters import Clusters
-from radimpress.clustering.exemplars import exemplars
+from radimpress.clustering.exemplars import _varied, exemplars
 from radimpress.clustering.fit import fit_clusters
 from radimpress.clustering.placing import Placer
 from radimpress.clustering.vectors import vectors_of
@@ -15,6 +15,8 @@ from radimpress.reports.report import Report
 from radimpress.reports.synthetic import synthesize
 from tests.clustering.hashing import HashEmbedder
 
+# Nearest first; the first text comes again at the end.
+TURNS = [("Mass.", "alder"), ("Stone.", "alder"), ("Mass.", "birch"), ("Cyst.", "birch"), ("Mass.", "alder")]
 REPORTS = tuple(synthesize(400, 0, 0.0))
 
 
@@ -39,6 +41,11 @@ def test_each_cluster_has_reports_of_its_own_nearest_to_its_centre(clusters: Clu
         far = np.linalg.norm(places - np.array(clusters.clusters[name].centre), axis=1)
         own = min(at for at, report in enumerate(REPORTS) if report is reports[0])
         assert far[own] == min(far[at] for at, r in enumerate(REPORTS) if clusters.of(r.clinic) == name)
+
+
+def test_a_text_that_stands_near_and_far_counts_by_where_it_is_nearest() -> None:
+    order = [Report(id=str(at), findings="", impression=text, clinic=clinic) for at, (text, clinic) in enumerate(TURNS)]
+    assert [report.id for report in _varied(order, 3)] == ["0", "3", "1"]
 
 
 def test_reports_of_clinics_in_no_cluster_show_nothing(clusters: Clusters) -> None:
