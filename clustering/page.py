@@ -93,10 +93,13 @@ def _map(clusters: Clusters) -> Iterable[Html]:
 
 
 def _clusters(clusters: Clusters, exemplars: Exemplars) -> Iterable[Html]:
+    told = (
+        "what is told of a cluster differs from the others by more than chance makes"
+        if len(clusters.names) > 1
+        else "with no other cluster to hold it against, the commonest habits are told"
+    )
     yield el(
-        "p",
-        "Figures are means at the average case mix, so that what is scanned does not pass for style; what is told of a "
-        "cluster differs from the others by more than chance makes.",
+        "p", f"Figures are means at the average case mix, so that what is scanned does not pass for style; {told}."
     )
     for name in clusters.names:
         known = clusters.clusters.get(name)
