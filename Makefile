@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 VIEW := .dev/radimpress
 
-.PHONY: venv demo test test-faults lint proto proto-check check clean
+.PHONY: venv demo test test-faults test-bench lint proto proto-check check clean
 
 venv: .venv/.done
 
@@ -24,12 +24,15 @@ venv: .venv/.done
 demo: venv
 	$(BIN)/radimpress demo
 
-# The faults and the fuzzing take longer than all the rest: they have a command of their own.
+# What takes longest has commands of its own: faults and fuzzing, and the benchmarks, which run as small as they can.
 test: venv
-	$(BIN)/pytest --ignore=tests/server/faults --ignore=tests/server/fuzz
+	$(BIN)/pytest --ignore=tests/server/faults --ignore=tests/server/fuzz --ignore=tests/server/bench
 
 test-faults: venv
 	$(BIN)/pytest tests/server/faults tests/server/fuzz
+
+test-bench: venv
+	$(BIN)/pytest tests/server/bench
 
 lint: venv
 	$(BIN)/ruff check
