@@ -29,7 +29,7 @@ _AXES = 10
 FEW = 5
 # Centres of two styles lie at least so far apart.
 APART = 3.0
-_STABLE = 20
+_STABLE = 10
 _DENSE = (3, 5, 8)
 
 
@@ -48,7 +48,7 @@ class Choice:
     why: str
 
 
-def choose(places: Floats, again: Floats, *, largest: int, seed: int) -> Choice:
+def choose(places: Floats, again: Floats, *, largest: int, seed: int, named: int | None = None) -> Choice:
     """Parts clinics.
 
     Args:
@@ -56,6 +56,8 @@ def choose(places: Floats, again: Floats, *, largest: int, seed: int) -> Choice:
         again: the same of bootstrap profiles, [B, clinics, P].
         largest: number of clusters at most.
         seed: of clouds and mixtures.
+        named: the first so many coordinates are of features with a name: parts that only an embedding tells
+            apart, which clinics' set phrases do, are not parted. None takes all.
     """
     size = len(places)
     one = np.zeros(size, dtype=np.intp)
@@ -65,7 +67,7 @@ def choose(places: Floats, again: Floats, *, largest: int, seed: int) -> Choice:
         return _few(places, again, min(largest, size))
     if not len(style_axes(places, _edge(places))):
         return Choice(one, (), "one cluster: the clinics lie no farther apart than clinics of one style do")
-    first = _part(places, again, largest, seed)
+    first = _part(places, again, largest, seed, named)
     if first.labels.max() == 0:
         return first
     labels, tried, why = first.labels, list(first.tried), first.why
@@ -77,7 +79,7 @@ def choose(places: Floats, again: Floats, *, largest: int, seed: int) -> Choice:
         if len(inside) < FEW:
             continue
         room = largest - int(labels.max())
-        part = _part(places[inside], again[:, inside], room, seed)
+        part = _part(places[inside], again[:, inside], room, seed, named)
         if part.labels.max() == 0:
             continue
         labels = labels.copy()
@@ -100,7 +102,7 @@ def choose(places: Floats, again: Floats, *, largest: int, seed: int) -> Choice:
     return Choice(_ordered(labels), tuple(tried), f"{why}; tried again each in itself, they make {number}")
 
 
-def _part(places: Floats, again: Floats, largest: int, seed: int) -> Choice:
+def _part(places: Floats, again: Floats, largest: int, seed: int, named: int | None) -> Choice:
     one = np.zeros(len(places), dtype=np.intp)
     axes = style_axes(places, 1.0)
     if not len(axes):
@@ -123,13 +125,12 @@ def _part(places: Floats, again: Floats, largest: int, seed: int) -> Choice:
         return Choice(one, (), "one cluster: no method parts the clinics")
     best = max(tried, key=lambda t: (round(t.silhouette + t.stability, 3), -t.number))
     labels = _ordered(found[best.method, best.number])
-    nearest = _nearest_centres(places, labels)
+    nearest = _nearest_centres(places[:, :named], labels)
     if nearest < APART:
         return Choice(one, tuple(tried), f"one cluster: parts lie {nearest:.1f} apart, under {APART:.1f}")
     chance = cloud_chance(points, largest, seed)
     if chance > ALPHA:
-        reached = f"a cloud of one style parts as well in {chance:.0%} of {_CLOUDS} trials"
-        return Choice(one, tuple(tried), f"one cluster: {reached}, more than {ALPHA:.0%}")
+        return Choice(one, tuple(tried), f"one cluster: clouds of one style part as well, more often than {ALPHA:.0%}")
     words = f"{best.number} clusters by {best.method} have the best silhouette and stability together, "
     words += f"{best.silhouette:.2f} and {best.stability:.2f}; a cloud of one style parts as well in {chance:.1%}"
     marked = tuple(replace(t, chosen=t is best) for t in tried)
@@ -292,12 +293,19 @@ def _distances(points: Floats) -> Floats:
 
 
 def cloud_chance(points: Floats, largest: int, seed: int) -> float:
-    """How often a normal cloud of the same spread has a best silhouette as good; in (0, 1]."""
+    """How often a normal cloud of the same spread has a best silhouette as good; in (0, 1].
+
+    Where that is more often than ALPHA, it is not counted to the end.
+    """
     seen = _best_silhouette(points, largest)
     chance = np.random.default_rng(seed)
     spread = np.linalg.cholesky(np.atleast_2d(np.cov(points.T)) + 1e-9 * np.eye(points.shape[1]))
-    clouds = (chance.standard_normal(points.shape) @ spread.T for _ in range(_CLOUDS))
-    return (1 + sum(_best_silhouette(cloud, largest) >= seen for cloud in clouds)) / (_CLOUDS + 1)
+    beaten = 1
+    for tried in range(1, _CLOUDS + 1):
+        beaten += _best_silhouette(chance.standard_normal(points.shape) @ spread.T, largest) >= seen
+        if beaten > ALPHA * (_CLOUDS + 1):
+            return beaten / (tried + 1)
+    return beaten / (_CLOUDS + 1)
 
 
 def _best_silhouette(points: Floats, largest: int) -> float:

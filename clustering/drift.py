@@ -1,9 +1,9 @@
 """Does a clinic still write as it did when the clusters were fitted? Asked month by month.
 
-A month's mean is held against the fitted profile, feature by feature and along the embedding's axes; both are
-uncertain, and so is what another case mix leaves. An alarm is a difference that chance makes in YEARLY of years at
-most: each feature of each of twelve months is a question, and all are allowed for (Bonferroni), so that looking
-every month costs nothing but a little delay.
+A month's mean is held against the fitted profile, feature by feature: an alarm has to say what changed, which an
+embedding cannot. Both are uncertain, and so is what another case mix leaves. An alarm is a difference that chance makes
+in YEARLY of years at most: each feature of each of twelve months is a question, and all are allowed for (Bonferroni),
+so that looking every month costs nothing but a little delay.
 """
 
 from __future__ import annotations
@@ -124,15 +124,13 @@ class Watch:
 
         seen = self.placer.see(reports, made)
         apart = seen.mean - self._mean
-        small = np.zeros(len(apart))
-        small[: len(self._names)] = SMALL**2
-        errors = np.sqrt(np.diag(seen.chance) + self._error + 2 * np.diag(seen.mixing) + small)
-        ratios = apart / errors
+        errors = np.sqrt(np.diag(seen.chance) + self._error + np.diag(seen.mixing) + SMALL**2)
+        ratios = (apart / errors)[: len(self._names)]
         # Each ratio has about as many degrees of freedom as the month has reports and the corpus lends.
         log_chance = float(t.logsf(np.abs(ratios).max(), seen.units + 20)) + float(np.log(2 * len(ratios)))
         distance = deviate(log_chance)
         alarm = distance > limit()
-        order = np.argsort(-np.abs(ratios[: len(self._names)]))[:_SHOWN]
+        order = np.argsort(-np.abs(ratios))[:_SHOWN]
         changed = tuple(
             Change(
                 feature=self._names[at],

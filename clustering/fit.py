@@ -110,7 +110,11 @@ def fit_vectors(
         choice = Choice(np.zeros(len(cells.clinics), dtype=np.intp), (), "one cluster: too few reports to tell")
     else:
         choice = choose(
-            places.plain @ metric.whiten, places.again @ metric.whiten, largest=rules.largest, seed=rules.seed
+            places.plain @ metric.whiten,
+            places.again @ metric.whiten,
+            largest=rules.largest,
+            seed=rules.seed,
+            named=len(NAMES),
         )
     settled = settle(choice, metric, places, cells, totals, rules.minimum, lost=_lost(cells))
     tell = Tell(fitted, own, vectors, cells, metric, places, settled, totals, rules.seed)

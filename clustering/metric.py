@@ -35,7 +35,7 @@ HABITS = {"numbered": 0.7, "bulleted": 0.7, "upper_case": 0.7} | dict.fromkeys(
     ("first_person", "says_no_evidence", "tells_change", "millimetres", "centimetres", "decimals", "closed"), 0.5
 )
 # The same for the embedding, in standard deviations of one report; it sharpens what the features see.
-_WORDS = 0.4
+_WORDS = 1.0
 # Reports whose chance a distance allows for.
 READ = 40
 AXES = 16

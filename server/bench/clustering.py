@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from radimpress.reports.progress import Track, silent
 from radimpress.reports.report import Report
 from radimpress.reports.synthetic import SHARES, synthesize
 from radimpress.server.bench.material import Figure
+from radimpress.server.bench.scale import Words
 from radimpress.server.bench.styles import WAYS, Corpus, case_mix, changed_hand, make_corpus, make_hand, write
 
 CLINICS = 200
@@ -34,9 +35,9 @@ _ONE = 24
 _NEW = 2
 _STRANGERS = 8
 _HANDFUL = 20
-_WATCHED = 3
-_CHANGED = 8
-_MONTHLY = 20
+_MONTHLY = 60
+_YEARS = 24
+_BEFORE = 120
 _MONTHS = 12
 _CHANGE = 7
 _FORM = {"numbered": "list", "bullets": "list"}
@@ -127,17 +128,21 @@ def newcomers(bench: ClusteringBench, seed: int) -> dict[str, float]:
 
 
 def watched(bench: ClusteringBench, seed: int) -> dict[str, float]:
-    """Clinics that write on as before for a year, and clinics that take to another style in the seventh month."""
-    corpus, made = _corpus(bench, seed)
-    clusters = bench.fit(corpus.reports, made, seed)
+    """24 clinics that write on as before for a year, and then take to another style in the seventh month.
+
+    Drift is told from features alone, so that hashed words stand for the embedding here.
+    """
+    bench = replace(bench, embedder=Words(), cache=None)
+    corpus = make_corpus(seed, clinics=_YEARS, reports=_BEFORE)
+    clusters = bench.fit(corpus.reports, bench.vectors(corpus.reports), seed)
     chance = random.Random(f"watched/{seed}")
     year = range(1, _MONTHS + 1)
     steady = [
         any(month.alarm for month in drift(clusters, clinic, _months(bench, corpus, clinic, year, "", chance)))
-        for clinic in chance.sample(sorted(corpus.truth), _WATCHED)
+        for clinic in sorted(corpus.truth)
     ]
     caught = []
-    for clinic in chance.sample(sorted(corpus.truth), _CHANGED):
+    for clinic in sorted(corpus.truth):
         way = chance.choice([other for other in WAYS if other != corpus.truth[clinic]])
         month = drift(clusters, clinic, _months(bench, corpus, clinic, range(_CHANGE, _CHANGE + 1), way, chance))
         caught.append(month[0].alarm)
