@@ -309,13 +309,12 @@ def cloud_chance(points: Floats, largest: int, seed: int) -> float:
 
 
 def _best_silhouette(points: Floats, largest: int) -> float:
-    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.cluster.hierarchy import cut_tree, linkage
 
-    distances, tree = _distances(points), linkage(points, "ward")
-    return max(
-        _silhouette(distances, fcluster(tree, number, "maxclust").astype(np.intp) - 1)
-        for number in range(2, min(largest, len(points) - 1) + 1)
-    )
+    distances = _distances(points)
+    # All numbers by one walk up the tree.
+    cuts = cut_tree(linkage(points, "ward"), range(2, min(largest, len(points) - 1) + 1))
+    return max(_silhouette(distances, labels) for labels in cuts.T)
 
 
 def _ordered(labels: Ints) -> Ints:
