@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from radimpress.reports.errors import InputError
+from radimpress.reports.errors import InputError, UnavailableError
 from radimpress.reports.report import Report, parse_modality
 from radimpress.server.evaluation import Evaluator
 from radimpress.server.messages import (
@@ -111,10 +111,12 @@ class AdapterService(adapter_pb2_grpc.AdapterServiceServicer):
         )
         if not request.dry_run:
             self._parts.audited("PromoteAdapter", digest=found.digest, table=made.number)
-        before = await asyncio.to_thread(self._registry.table, made.number - 1)
-        return adapter_pb2.PromoteAdapterResponse(
-            route_table=table_message(made), changes=map(change_message, changes(before, made))
-        )
+        response = adapter_pb2.PromoteAdapterResponse(route_table=table_message(made))
+        # The promotion was made: that the table before cannot be read now must not say otherwise.
+        with suppress(UnavailableError):
+            before = await asyncio.to_thread(self._registry.table, made.number - 1)
+            response.changes.extend(map(change_message, changes(before, made)))
+        return response
 
     async def EndTrial(self, request: adapter_pb2.EndTrialRequest, context: Any) -> adapter_pb2.EndTrialResponse:
         """See adapter.proto."""

@@ -110,7 +110,12 @@ class Evaluator:
         folder = within(self._datasets, dataset)
         if folder is None:
             raise InputError("dataset", "is not inside the folder of data sets")
-        if not folder.is_dir():
+        try:
+            there = folder.is_dir()
+        except OSError:
+            # A name that is too long for any file.
+            there = False
+        if not there:
             raise NotFoundError("there is no such data set")
         return folder
 

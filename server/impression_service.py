@@ -9,14 +9,21 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
 from radimpress.eval.checks import Notice, annotate
-from radimpress.reports.errors import ConflictError, DuplicateError, EngineError, InputError
+from radimpress.reports.errors import (
+    ConflictError,
+    DuplicateError,
+    EngineError,
+    ForbiddenError,
+    InputError,
+    UnavailableError,
+)
 from radimpress.reports.prompt import Extractor, render
 from radimpress.reports.report import Report
 from radimpress.server.ahead import as_done, running_ahead
@@ -108,6 +115,10 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
                     async with self._batches:
                         response.impression.CopyFrom(await self._whole(request, call))
                 except Exception as error:
+                    if isinstance(error, ForbiddenError):
+                        # Refused it is in any case; that the trail cannot be written is in the log.
+                        with suppress(UnavailableError):
+                            self._parts.audited("BatchImpressions", outcome="PERMISSION_DENIED")
                     response.failure.CopyFrom(failure_of(error))
                 return response
 

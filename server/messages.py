@@ -42,6 +42,7 @@ _ARMS = {
     Arm.INCUMBENT: impression_pb2.ARM_INCUMBENT,
     Arm.CANARY: impression_pb2.ARM_CANARY,
     Arm.SHADOW: impression_pb2.ARM_SHADOW,
+    Arm.OUTSIDE: impression_pb2.ARM_OUTSIDE,
 }
 _KINDS = {
     TrialKind.CANARY: adapter_pb2.TRIAL_KIND_CANARY,
@@ -50,6 +51,7 @@ _KINDS = {
 _MODALITIES = {modality: impression_pb2.Modality.Value(f"MODALITY_{modality.value}") for modality in Modality}
 _MODALITY_OF = {number: modality for modality, number in _MODALITIES.items()}
 REQUEST_ID_MAX = 128
+CLINIC_MAX = 128
 FINISH = {
     "stop": impression_pb2.FINISH_REASON_STOP,
     "length": impression_pb2.FINISH_REASON_LENGTH,
@@ -61,10 +63,12 @@ def report_of(request_id: str, message: impression_pb2.ReportInput) -> Report:
 
     Raises:
         ModalityError: its modality is no known code or spelling.
-        InputError: the request's name is too long.
+        InputError: the request's name or the clinic's is too long.
     """
     if len(request_id) > REQUEST_ID_MAX:
         raise InputError("request_id", f"has more than {REQUEST_ID_MAX} characters")
+    if len(message.clinic) > CLINIC_MAX:
+        raise InputError("clinic", f"has more than {CLINIC_MAX} characters")
     return Report(
         id=request_id,
         findings=message.findings,

@@ -34,6 +34,8 @@ class Arm(StrEnum):
     INCUMBENT = "incumbent"
     CANARY = "canary"
     SHADOW = "shadow"
+    # The input policy kept the report from every adapter: no trial could have had it, so none is held against it.
+    OUTSIDE = "outside"
 
 
 class TrialKind(StrEnum):
@@ -216,7 +218,7 @@ def route(report: Report, table: RouteTable, request_id: str = "", outside: Reas
     if report.modality is Modality.UNSPECIFIED:
         return Route(None, cell, Reason.MODALITY_UNSPECIFIED, table.number)
     if outside is not None:
-        return Route(None, cell, outside, table.number)
+        return Route(None, cell, outside, table.number, arm=Arm.OUTSIDE)
     entry = table.entries.get(cell)
     if entry is None:
         return Route(None, cell, Reason.NOT_JUDGED, table.number)

@@ -120,8 +120,8 @@ class View:
                 self.refresh()
             # What this process changed itself was seen already, and is told all the same.
             if changed is not None and told != self._seen:
-                told = self._seen
                 changed(self.current())
+                told = self._seen
 
         if self._watch is not None:
             self._watch.close()

@@ -98,6 +98,8 @@ class Audit:
         with self._lock:
             if self._size >= self._most:
                 self._turn()
+            if not self._size and self._number:
+                self._go_on()
             self._put(
                 subject=subject,
                 action=action,
@@ -172,7 +174,6 @@ class Audit:
         os.close(before)
         self._size, self._first = 0, self._number + 1
         _log.info("audit_turned", file=part.name, lines=self._number, head=self._chain)
-        self._go_on()
 
     def _ended(self, last: bytes) -> tuple[int, str]:
         try:

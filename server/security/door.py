@@ -73,9 +73,10 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             try:
                 caller = await self._caller(handler_call_details.invocation_metadata)
                 current_caller.set(caller)
-                check_permission(method, caller)
+                # First, so that what is forbidden cannot fill the audit trail either.
                 if self._limiter is not None:
                     self._limiter.take(caller.subject)
+                check_permission(method, caller)
             except Exception as error:
                 return self._refusal(method, error)
         known = self._guards.get(method)

@@ -143,10 +143,11 @@ class Jwks:
 
     async def _fetch(self) -> None:
         """Takes the keys anew; where that fails, keeps those at hand and says so in the log."""
-        self._fetch_at = time.monotonic() + _AGAIN_AFTER_FAILURE_SECONDS
         try:
             self._take(_parse(await asyncio.to_thread(_read, self._source)))
         except RadimpressError as error:
+            # Counted from the failure, which may have taken long: who waits behind does not try it all over again.
+            self._fetch_at = time.monotonic() + _AGAIN_AFTER_FAILURE_SECONDS
             _log.error("jwks_not_read", kind=type(error).__name__, keys=len(self._keys))
 
     def _take(self, keys: dict[str, jwt.PyJWK]) -> None:

@@ -86,8 +86,9 @@ def verify_all(paths: Iterable[Path]) -> Iterator[tuple[Path, Verified]]:
 
 def newest_part(path: Path) -> Path | None:
     """The last of the files that were closed before `path` was begun; None where there is none."""
-    parts = [part for part in path.parent.glob(f"{glob.escape(path.stem)}.*.jsonl") if _PART.fullmatch(part.stem)]
-    return max(parts, default=None)
+    found = path.parent.glob(f"{glob.escape(path.stem)}.*.jsonl")
+    # Another server's name may begin with this one's.
+    return max((part for part in found if _place(part)[0] == f"{path.parent}/{path.stem}"), default=None)
 
 
 def part_of(path: Path, first: int) -> Path:

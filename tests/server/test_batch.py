@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
 from radimpress.server.engines.fake import FakeEngine
+from radimpress.server.security.caller import Role
+from radimpress.server.security.tokens import entry, make_token
 from radimpress.v1 import impression_pb2
 from tests.server.conftest import CT_LIST, FAKE_BASE, Site
 from tests.server.peer import Held, Peer, fields, refused, report_input
@@ -138,3 +142,17 @@ def test_a_batch_that_is_broken_off_leaves_nothing_in_the_engine(site: Site) -> 
             time.sleep(0.01)
         engine.go = True
         assert peer.generate(**ASKED).text
+
+
+def test_another_clinics_report_in_a_batch_is_refused_and_stands_in_the_audit_trail(site: Site, tmp_path: Path) -> None:
+    token, digest = make_token()
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(entry(digest, "ris", Role.CLINIC, ["alder"]), "utf-8")
+    tokens.chmod(0o600)
+    with site.serving(tokens=tokens, audit=tmp_path / "audit", server_name="one") as address, Peer(address) as peer:
+        asked = impression_pb2.BatchImpressionsRequest(request_id="r", report=report_input(modality="CT", clinic="elm"))
+        metadata = (("authorization", f"Bearer {token}"),)
+        (answer,) = peer.impressions.BatchImpressions(iter([asked]), metadata=metadata)
+    assert answer.failure.code == grpc.StatusCode.PERMISSION_DENIED.value[0]
+    (line,) = [json.loads(line) for line in (tmp_path / "audit" / "one.jsonl").read_bytes().splitlines()]
+    assert (line["subject"], line["action"], line["outcome"]) == ("ris", "BatchImpressions", "PERMISSION_DENIED")

@@ -102,6 +102,8 @@ def test_what_the_input_policy_keeps_out_is_answered_by_base_and_tried_by_nobody
 ) -> None:
     chosen = route(_report("alder", Modality.CT), _trying(TrialPlan(kind)), outside=outside)
     assert (chosen.adapter, chosen.reason, chosen.shadow, chosen.cell) == (None, outside, None, CT_LIST)
+    # No trial is judged by what could not fall to it.
+    assert chosen.arm is Arm.OUTSIDE
 
 
 @pytest.mark.parametrize("percent", [0.0, -1.0, 100.1, float("nan"), float("inf")])

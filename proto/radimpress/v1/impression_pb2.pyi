@@ -34,6 +34,8 @@ class _ArmEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Arm.ValueType], _
     """A canary: on trial with a share of the slice's requests."""
     ARM_SHADOW: _Arm.ValueType  # 3
     """A shadow: on trial beside the answer, checked and thrown away. No answer stands there; live quality does."""
+    ARM_OUTSIDE: _Arm.ValueType  # 4
+    """None: the input policy kept the report from every adapter, on trial or not."""
 
 class Arm(_Arm, metaclass=_ArmEnumTypeWrapper):
     """Arm says on which side of a trial an answer stands."""
@@ -46,6 +48,8 @@ ARM_CANARY: Arm.ValueType  # 2
 """A canary: on trial with a share of the slice's requests."""
 ARM_SHADOW: Arm.ValueType  # 3
 """A shadow: on trial beside the answer, checked and thrown away. No answer stands there; live quality does."""
+ARM_OUTSIDE: Arm.ValueType  # 4
+"""None: the input policy kept the report from every adapter, on trial or not."""
 Global___Arm: _TypeAlias = Arm  # noqa: Y015
 
 class _Modality:

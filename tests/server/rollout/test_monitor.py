@@ -329,3 +329,14 @@ def test_over_a_real_registry_one_server_ends_the_trial_and_the_other_finds_it_e
     event = site.registry.events(0, 1)[0]
     assert (event.actor, event.action, event.digest) == ("monitor", "end-trial", new.digest)
     assert f"{new} against {old}" in event.detail
+
+
+def test_what_the_input_policy_gave_to_base_is_not_held_against_a_trial_beside_base() -> None:
+    entry = Entry(None, "", trial=on_trial())
+    assert entry.trial is not None
+    watched = Watched(CT_LIST, entry, entry.trial)
+    watched.fold([Outcome(1, Arm.OUTSIDE, "", ()), Outcome(2, Arm.OUTSIDE, "", ("leak",))])
+    before = log_evidence([Watched(CT_LIST, entry, entry.trial).evidence])
+    assert log_evidence([watched.evidence]) == before
+    watched.fold([Outcome(3, Arm.INCUMBENT, "", ()), Outcome(4, Arm.CANARY, NEW.digest, ("leak",))])
+    assert log_evidence([watched.evidence]) != before

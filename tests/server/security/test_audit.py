@@ -394,3 +394,32 @@ def test_a_file_that_cannot_be_turned_is_unavailable_and_loses_nothing(
     lines = [line for path in _parts(tmp_path) for line in _lines(path)]
     assert [line.get("request_id") for line in lines] == ["r-1", None, "r-3"]
     assert len(list(verify_all(_parts(tmp_path)))) == 2
+
+
+def test_a_disk_that_is_full_when_the_next_file_begins_leaves_a_whole_trail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = Audit(tmp_path, "one", most=300)
+    _write(audit, "r-1")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(UnavailableError):
+            _write(audit, "r-2")
+    _write(audit, "r-3")
+    audit.close()
+    assert [one.lines for _, one in verify_all(_parts(tmp_path))] == [1, 2]
+
+
+def test_a_server_whose_name_begins_with_anothers_has_a_trail_of_its_own(tmp_path: Path) -> None:
+    longer = Audit(tmp_path, "a.b", most=300)
+    _write(longer, *["r"] * 4)
+    longer.close()
+    audit = Audit(tmp_path, "a")
+    _write(audit, "r")
+    audit.close()
+    assert [line["number"] for line in _lines(audit.path)] == [1]
+    assert len(list(verify_all(_parts(tmp_path)))) == len(_parts(tmp_path))

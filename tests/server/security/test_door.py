@@ -608,3 +608,20 @@ def test_an_error_while_a_caller_is_looked_up_lets_nobody_in(keys: Keys, monkeyp
         assert asked.service.calls == 0
 
     run(Door(tokens=keys.tokens), ask)
+
+
+def test_what_a_caller_may_not_ask_counts_against_its_rate(keys: Keys, tmp_path: Path) -> None:
+    audit = Audit(tmp_path, "one")
+
+    async def ask(asked: Asked) -> None:
+        metadata = (("authorization", f"Bearer {keys.alder}"),)
+        codes = [
+            (await ended(asked.adapters.ListEvents(adapter_pb2.ListEventsRequest(), metadata=metadata)))[0]
+            for _ in range(10)
+        ]
+        assert codes[:2] == [grpc.StatusCode.PERMISSION_DENIED] * 2
+        assert set(codes[2:]) == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+    run(Door(tokens=keys.tokens, limiter=Limiter(0.01, 2), audit=audit), ask)
+    audit.close()
+    assert len(audit.path.read_bytes().splitlines()) == 2
