@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -22,7 +22,6 @@ from radimpress.reports.errors import (
     EngineError,
     ForbiddenError,
     InputError,
-    UnavailableError,
 )
 from radimpress.reports.prompt import Extractor, render
 from radimpress.reports.report import Report
@@ -115,10 +114,8 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
                     async with self._batches:
                         response.impression.CopyFrom(await self._whole(request, call))
                 except Exception as error:
-                    if isinstance(error, ForbiddenError):
-                        # Refused it is in any case; that the trail cannot be written is in the log.
-                        with suppress(UnavailableError):
-                            self._parts.audited("BatchImpressions", outcome="PERMISSION_DENIED")
+                    if isinstance(error, ForbiddenError) and self._parts.audit is not None:
+                        self._parts.audit.refused("BatchImpressions", subject=current_caller.get().subject)
                     response.failure.CopyFrom(failure_of(error))
                 return response
 

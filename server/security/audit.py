@@ -110,6 +110,11 @@ class Audit:
                 outcome=outcome,
             )
 
+    def refused(self, action: str, *, subject: str) -> None:
+        """Appends that a caller may not do this. Refused it is in any case; that it cannot be written is in the log."""
+        with suppress(UnavailableError):
+            self.write(action, subject=subject, outcome="PERMISSION_DENIED")
+
     def close(self) -> None:
         """Hands everything to the disk and gives the file back."""
         self._end.set()

@@ -7,12 +7,12 @@ import inspect
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any
 
 import grpc
 
-from radimpress.reports.errors import InputError, UnauthenticatedError, UnavailableError
+from radimpress.reports.errors import InputError, UnauthenticatedError
 from radimpress.server.security.audit import Audit
 from radimpress.server.security.caller import LOCAL, Caller, current_caller
 from radimpress.server.security.jwks import Jwks
@@ -154,9 +154,7 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         log.request(method, code, seconds, subject)
         self._count(method, code, seconds)
         if code is grpc.StatusCode.PERMISSION_DENIED and self._audit is not None:
-            # Refused it is in any case; that the trail cannot be written is in the log.
-            with suppress(UnavailableError):
-                self._audit.write(method.rpartition("/")[2], subject=subject, outcome=code.name)
+            self._audit.refused(method.rpartition("/")[2], subject=subject)
 
     def _count(self, method: str, code: grpc.StatusCode, seconds: float) -> None:
         if self._metrics is not None:
