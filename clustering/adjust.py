@@ -63,6 +63,13 @@ class Cells:
         labels: Ints = connected_components(coo_matrix(edges, shape=(size, size)), directed=False)[1]
         return labels[: len(self.clinics)]
 
+    @property
+    def comparable(self) -> NDArray[np.bool_]:
+        """Whether each clinic lies on the largest island: only there style is told from case mix, [clinics]."""
+        islands = self.islands
+        main: NDArray[np.bool_] = islands == np.bincount(islands).argmax()
+        return main
+
     def sums(self, vectors: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
         """Weight of each cell, [C], and its weighted sum of vectors, [C, P]."""
         from scipy.sparse import csr_matrix

@@ -158,8 +158,7 @@ def take(reports: Sequence[Report], rules: FitRules) -> list[Report]:
 
 def _together(places: Places, cells: Cells) -> Places:
     """Islands put upon the largest one: nothing tells what their clinics scan from how they write."""
-    islands = cells.islands
-    main = islands == np.bincount(islands).argmax()
+    islands, main = cells.islands, cells.comparable
     plain, again = places.plain.copy(), places.again.copy()
     for island in set(islands[~main].tolist()):
         inside = islands == island
@@ -170,7 +169,5 @@ def _together(places: Places, cells: Cells) -> Places:
 
 def _lost(cells: Cells) -> dict[str, str]:
     """Clinics that share no modality with most others, and what that means."""
-    islands = cells.islands
-    main = int(np.bincount(islands).argmax())
     why = "it scans nothing that the other clinics scan: its style cannot be told from its case mix"
-    return {clinic: why for clinic, island in zip(cells.clinics, islands, strict=True) if island != main}
+    return {clinic: why for clinic, main in zip(cells.clinics, cells.comparable, strict=True) if not main}

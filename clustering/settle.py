@@ -20,7 +20,7 @@ Ints = NDArray[np.intp]
 # The corpus's own habits count against so many clinics' worth of those taken for granted.
 _PRIOR = 10
 _ROUNDS = 3
-# A part is not dissolved into a cluster that it lies farther from than this deviate.
+# A part is not dissolved into a cluster that it lies farther from than this deviate, 1%, and no radius is smaller.
 NEAR = 2.33
 
 

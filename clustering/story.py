@@ -16,7 +16,7 @@ from radimpress.clustering.clusters import Clusters
 from radimpress.clustering.features import NAMES
 from radimpress.clustering.metric import Metric, Places
 from radimpress.clustering.placing import Placer, surprise
-from radimpress.clustering.settle import Settled
+from radimpress.clustering.settle import NEAR, Settled
 from radimpress.clustering.values import Cluster, Member, Point, Row, Space
 from radimpress.clustering.vectors import StyleVectors
 from radimpress.reports.report import Report
@@ -29,8 +29,6 @@ _HANDFUL = 20
 _DRAWS = 3
 # Share of a cluster's own handfuls that may be taken for strangers.
 _STRANGE = 0.02
-# No radius under this deviate: 1%.
-_NEAR = 2.33
 _DIGITS = 5
 
 
@@ -59,13 +57,6 @@ class Tell:
     settled: Settled
     totals: Counter[str]
     seed: int
-
-    @property
-    def comparable(self) -> NDArray[np.bool_]:
-        """Whether each clinic shares a modality with most others, itself or through others, [clinics]."""
-        islands = self.cells.islands
-        main: NDArray[np.bool_] = islands == np.bincount(islands).argmax()
-        return main
 
     def groups(self) -> list[list[str]]:
         """Clinics of each label."""
@@ -190,7 +181,7 @@ class Tell:
                     plain[some], [self._patient(row) for row in some], [self.reports[row].modality for row in some]
                 )
                 far.append(surprise(seen.mean - centre, spread(placer, seen, int(size[label] - 1))))
-        radius = max(_NEAR, float(np.quantile(far, 1 - _STRANGE))) if far else _NEAR
+        radius = max(NEAR, float(np.quantile(far, 1 - _STRANGE))) if far else NEAR
         return {key: replace(cluster, radius=round(radius, 2)) for key, cluster in made.clusters.items()}
 
     def _patient(self, row: int) -> str:
@@ -205,6 +196,7 @@ class Tell:
         centres = settled.centres @ whiten
         stays = np.stack([nearest_centre(places, centres) == settled.labels for places in again]).mean(axis=0)
         errors = self.places.again[:, :, : len(NAMES)].std(axis=0)
+        comparable = self.cells.comparable
         scatter = np.sqrt(((moved - moved.mean(axis=0)) ** 2).sum(axis=2).mean(axis=0) / 2)
         members = {
             clinic: Member(
@@ -213,7 +205,7 @@ class Tell:
                 adjusted=self._features(self.places.plain[at]),
                 error=_rounded(errors[at]),
                 sure=round(float(stays[at]), 4) if settled.labels[at] >= 0 else 0.0,
-                place=_row(where[at]) if self.comparable[at] else (),
+                place=_row(where[at]) if comparable[at] else (),
                 x=round(float(on_map[at, 0]), 4),
                 y=round(float(on_map[at, 1]), 4),
                 spread=round(float(scatter[at]), 4),
