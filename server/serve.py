@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from threading import Thread
@@ -128,8 +128,8 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
         stack.push_async_callback(server.stop, settings.drain_seconds)
         stack.push_async_callback(health.end)
         monitor = Monitor(registry, journal, metrics, settings.trial_alpha)
-        for work in (health.watch(), monitor.run(), upkeep.run()):
-            stack.push_async_callback(_end, asyncio.create_task(_told(work)))
+        for work in (health.watch, monitor.run, upkeep.run):
+            stack.push_async_callback(_end, asyncio.create_task(_repeated(work)))
 
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
         table = registry.current().number
@@ -200,6 +200,7 @@ def serving(settings: ServerSettings, engine: Engine, registry: Registry) -> Ite
 
 
 _HEALTH = health.SERVICE_NAME
+_AGAIN_SECONDS = 1.0
 _OPTIONS = (
     # Without this a second server on the same port would take half of the first one's requests.
     ("grpc.so_reuseport", 0),
@@ -249,17 +250,16 @@ def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
         raise ConfigError(f"cannot listen on {settings.listen} ({type(error).__name__})") from error
 
 
-async def _told(work: Coroutine[Any, Any, None]) -> None:
-    """Work in the background; an error that ends it is told, as nobody waits for it."""
-    try:
-        await work
-    except Exception as error:
-        _log.error(
-            "background_ended",
-            work=getattr(work, "__qualname__", ""),
-            kind=type(error).__name__,
-            where=log.where(error),
-        )
+async def _repeated(work: Callable[[], Awaitable[None]]) -> None:
+    """Work in the background until it is cancelled; an error that ends it is told, and after a while it begins anew."""
+    while True:
+        try:
+            await work()
+        # Nobody waits for it, and what happened once must not leave the server unwatched until it is restarted.
+        except Exception as error:
+            name = getattr(work, "__qualname__", "")
+            _log.error("background_failed", work=name, kind=type(error).__name__, where=log.where(error))
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,18 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
 from radimpress.reports.errors import ConfigError, NotFoundError
+from radimpress.server import serve, upkeep
 from radimpress.server.client import Client
 from radimpress.server.client_errors import ClientError, TokenError
 from radimpress.server.engines.fake import FakeEngine
-from radimpress.server.registry import Registry
+from radimpress.server.registry import Journal, Registry
 from radimpress.server.security.caller import Role
 from radimpress.server.security.sealing import make_key
 from radimpress.server.security.tokens import entry, make_token
 from radimpress.server.security.trail import verify
 from radimpress.server.serve import open_engine, serving
 from radimpress.server.settings import ServerSettings, load_settings
-from tests.server.conftest import CT_LIST, FINDINGS, Site
+from tests.server.conftest import CT_LIST, FAKE_BASE, FINDINGS, Site
 from tests.server.peer import Peer, refused
 from tests.server.pki import Authority
 
@@ -178,6 +181,50 @@ def test_metrics_and_readiness_are_shown_over_http(site: Site) -> None:
     assert 'radimpress_answers_total{adapter="unified@1",arm="incumbent",cluster="list"' in said
     assert "radimpress_route_table 2.0" in said
     assert "radimpress_running_requests 0.0" in said
+
+
+def test_upkeep_that_fails_is_told_without_a_word_of_the_error_and_goes_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Forgetful(FakeEngine):
+        fails, looks = 0, 0
+
+        def resident(self) -> frozenset[str]:
+            self.looks += 1
+            if self.fails:
+                self.fails -= 1
+                raise LookupError("no fracture is seen")
+            return super().resident()
+
+    monkeypatch.setattr(serve, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "_EVERY", 0.01)
+    engine = Forgetful(FAKE_BASE)
+    with site.serving(engine):
+        engine.fails, engine.looks = 3, 0
+        until = time.monotonic() + 10
+        while engine.looks < 6:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    told = [line for line in "".join(capsys.readouterr()).splitlines() if "background_failed" in line]
+    assert len(told) == 3
+    assert all("LookupError" in line and "test_serve.py:" in line and "Upkeep.run" in line for line in told)
+    assert not any("fracture" in line for line in told)
+
+
+def test_old_texts_are_purged_once_an_hour_however_often_upkeep_begins_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purged = []
+
+    def purge(_: Journal, now: datetime) -> int:
+        purged.append(now)
+        raise LookupError
+
+    monkeypatch.setattr(serve, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(Journal, "purge", purge)
+    with site.serving():
+        time.sleep(0.5)
+    assert len(purged) == 1
 
 
 def test_a_server_without_reflection_tells_nobody_its_services(site: Site) -> None:
