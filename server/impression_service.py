@@ -165,7 +165,7 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
                 return
             with trace.span("route"):
                 chosen = route(report, parts.registry.current(), outside=parts.policy.outside(report))
-                bundle = parts.registry.bundle(chosen.adapter) if chosen.adapter else None
+                bundle = await parts.registry.brought(chosen.adapter) if chosen.adapter else None
                 who = provenance(chosen, parts.engine)
             name = f"{who.adapter}@{who.version}"
             trace.note(adapter=name, digest=who.digest, cell=str(chosen.cell), table=who.route_table)
