@@ -1,4 +1,4 @@
-"""`radimpress bench gate`, `bench server`, `bench clustering`: what is promised of each, measured."""
+"""`radimpress bench gate`, `server`, `clustering` and `sizing`: what is promised of each, measured or simulated."""
 
 from __future__ import annotations
 
@@ -38,6 +38,41 @@ def bench_gate(
         title = f"the published adapter, {cases or 'as many cases as published'} a slice"
         told_of = ((v.cell, v.outcome, v.cases, v.why) for v in published(cases))
         table(title, ("slice", "verdict", "cases", "why"), told_of)
+
+
+def bench_sizing(
+    hospitals: Annotated[list[int] | None, typer.Option(min=1, help="How many; may be repeated.")] = None,
+    reports: Annotated[float, typer.Option(min=1, help="Of a hospital a day.")] = 300,
+    busiest: Annotated[float, typer.Option(min=0.04, max=1, help="Share of them in the busiest hour.")] = 0.12,
+    read: Annotated[float, typer.Option(min=1, help="Tokens of a prompt.")] = 350,
+    write: Annotated[float, typer.Option(min=1, help="Tokens of an impression.")] = 60,
+    reads: Annotated[float, typer.Option(min=1, help="Tokens a second that a server reads, as measured.")] = 410,
+    writes: Annotated[float, typer.Option(min=1, help="Tokens a second that it writes, as measured.")] = 144,
+    batch: Annotated[int, typer.Option(min=1, help="Requests that it works on at once.")] = 16,
+    within: Annotated[float, typer.Option(min=0.1, help="Seconds that 95% of answers may take.")] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
+) -> None:
+    """How many servers so many hospitals need in the busiest hour, by simulation (docs/sizing.md)."""
+    from radimpress.server.bench.sizing import Load, Server, need
+
+    load, server = Load(reports, busiest, read, write), Server(reads, writes, batch)
+    found = [need(count, load, server, within) for count in hospitals or (1, 10, 100, 1000)]
+    if as_json:
+        for row in found:
+            tell(asdict(row))
+        return
+    columns = ("hospitals", "requests/s", "servers", "busy", "p50 s", "p95 s")
+    rows = (
+        (
+            row.hospitals,
+            f"{row.requests_per_second:.3g}",
+            row.servers,
+            f"{row.busy:.2f}",
+            *(f"{value:.1f}" for value in (row.p50_seconds, row.p95_seconds)),
+        )
+        for row in found
+    )
+    table(f"95% of answers within {within:g} s", columns, rows)
 
 
 def bench_server(

@@ -117,11 +117,42 @@ class Store:
             BundleError: it is none, or not what its manifest says.
             UnavailableError: the store cannot be reached, or the disk is full.
         """
+        return self._put(folder, "")
+
+    def put(self, folder: Path, path: str) -> None:
+        """Copies a bundle into the store, under this path.
+
+        Raises:
+            InputError: the path is empty or leaves the store.
+            NotFoundError, BundleError, UnavailableError: as `add`.
+        """
+        self._put(folder, self.name(path))
+
+    def copy(self, path: str, manifest_digest: str, into: Path) -> None:
+        """Copies a bundle out of the store, into a new folder, and looks whether it is the one that is wanted.
+
+        Raises:
+            InputError, NotFoundError, UnavailableError: as `fetch`.
+            BundleError: it is not the one of this manifest.
+        """
+        folder = self.fetch(path, manifest_digest)
+        into.mkdir(parents=True)
+        try:
+            with _told(path):
+                for file in _FILES:
+                    shutil.copyfile(folder / file, into / file)
+                if _checked(into, path)[1] != manifest_digest:
+                    raise DigestError(f"{path}: its bundle is not the one that was registered")
+        except BaseException:
+            shutil.rmtree(into, ignore_errors=True)
+            raise
+
+    def _put(self, folder: Path, name: str) -> str:
         with _told(folder.name), self._side() as side:
             for file in _FILES:
                 shutil.copyfile(folder / file, side / file)
             bundle, digest = _checked(side, folder.name)
-            name = f"{bundle.name}/{digest[:_DIGITS]}"
+            name = name or f"{bundle.name}/{digest[:_DIGITS]}"
             if self._remote is None:
                 _settle(side, self._root / name)
                 return name
