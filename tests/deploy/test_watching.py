@@ -1,21 +1,27 @@
+"""Dashboard and alerts: every expression is about what a server shows, and each alert is told when it should be."""
+
 from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
+import yaml
 
 from radimpress.server.routes import Arm, Reason, TrialKind
 from radimpress.server.telemetry import Metrics
+from tests.deploy.files import DEPLOY, ROOT, parts
 from tests.server.telemetry.test_metrics import CELL, UNIFIED
 
-ROOT = Path(__file__).parents[3]
-DASHBOARD = ROOT / "deploy" / "grafana" / "radimpress.json"
+DASHBOARD = DEPLOY / "grafana" / "radimpress.json"
+PROMETHEUS = DEPLOY / "prometheus"
+RULES = PROMETHEUS / "rules.yaml"
+TESTS = Path(__file__).with_name("rules_test.yaml")
 WATCHING = ROOT / "docs" / "watching.md"
 # What Prometheus adds to every series, and what a histogram's buckets are told apart by.
 ADDED = {"instance", "job", "le"}
@@ -44,14 +50,6 @@ def known() -> dict[str, set[str]]:
         for sample in family.samples:
             found[sample.name] |= set(sample.labels)
     return found
-
-
-def parts(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object within a JSON value."""
-    if isinstance(value, dict):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from parts(inner)
 
 
 def check(expression: str, known: dict[str, set[str]]) -> None:
@@ -93,12 +91,49 @@ def test_every_metric_of_ours_is_on_the_dashboard_and_in_the_docs(known: dict[st
             assert f"`{family}`" in told, name
 
 
+def _alerts() -> dict[str, str]:
+    """Each alert's expression, by its name."""
+    rules = [rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] for rule in group["rules"]]
+    found = {rule["alert"]: rule["expr"] for rule in rules}
+    assert len(found) == len(rules) > 5
+    return found
+
+
 def test_every_alert_is_about_what_the_server_shows(known: dict[str, set[str]]) -> None:
-    rules = re.findall(r"^ +expr: (.+)$", WATCHING.read_text("utf-8"), re.MULTILINE)
-    assert len(rules) > 5
-    for rule in rules:
-        if not rule.startswith("up{"):
-            check(rule, known)
+    for expression in _alerts().values():
+        if not expression.startswith("up{"):
+            check(expression, known)
+
+
+def test_every_alert_is_tried_where_it_should_be_told_and_where_not() -> None:
+    tried = [case for test in yaml.safe_load(TESTS.read_text("utf-8"))["tests"] for case in test["alert_rule_test"]]
+    assert {case["alertname"] for case in tried if case.get("exp_alerts")} == set(_alerts())
+    assert {case["alertname"] for case in tried if not case.get("exp_alerts")} == set(_alerts())
+
+
+def test_what_is_scraped_is_called_as_the_alerts_call_it() -> None:
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yaml").read_text("utf-8"))
+    assert [(PROMETHEUS / name).exists() for name in config["rule_files"]] == [True]
+    (job,) = config["scrape_configs"]
+    assert f'job="{job["job_name"]}"' in _alerts()["RadimpressDown"]
+
+
+def _promtool(*words: str | Path) -> None:
+    """Runs promtool, which says what is wrong on standard output."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed (apt-get install prometheus)")
+    done = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_takes_the_configuration_and_its_rules() -> None:
+    _promtool("check", "config", PROMETHEUS / "prometheus.yaml")
+
+
+def test_each_alert_does_what_it_should(tmp_path: Path) -> None:
+    for file in (RULES, TESTS):
+        shutil.copy(file, tmp_path)
+    _promtool("test", "rules", tmp_path / TESTS.name)
 
 
 def test_no_panel_lies_upon_another() -> None:
