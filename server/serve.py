@@ -111,9 +111,10 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
         upkeep = Upkeep(registry, engine, journal, metrics)
         await asyncio.to_thread(registry.watch, settings.registry_poll_seconds, upkeep.changed)
         await asyncio.to_thread(upkeep.changed, registry.current())
-        health = Health(SERVICES, registry)
+        health = Health(SERVICES, registry, engine)
         if settings.metrics_listen is not None:
-            await stack.enter_async_context(exposing(settings.metrics_listen, metrics, lambda: health.ready))
+            shown = exposing(settings.metrics_listen, metrics, lambda: health.alive, lambda: health.missing)
+            await stack.enter_async_context(shown)
 
         server = _server(settings, metrics, audit)
         plain: Any = _Generic(server)

@@ -18,7 +18,7 @@ from itertools import takewhile
 
 from torch import Tensor
 
-from radimpress.reports.errors import DeadlineError, EngineError, InputError, RadimpressError
+from radimpress.reports.errors import DeadlineError, EngineError, InputError, RadimpressError, UnavailableError
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.decoder import Batch, Decoder, Read
 from radimpress.server.engines.host import Host
@@ -30,6 +30,7 @@ from radimpress.trainer.load import LoadedBase
 
 _PROBE = "Findings: The lungs are clear."
 _HALF_CHARACTER = "\ufffd"
+_CLOSED = "the engine is closed"
 _LATE_WAITING = "the deadline passed while the request waited"
 _LATE_WRITING = "the deadline passed before the impression was complete"
 
@@ -115,6 +116,11 @@ class InProcessEngine:
         self._thread.start()
 
     @property
+    def closed(self) -> bool:
+        """Whether it has ended, by `close` or because its thread did."""
+        return self._closed
+
+    @property
     def context(self) -> int:
         """Tokens that prompt and answer may have together."""
         return self.decoder.context
@@ -136,7 +142,7 @@ class InProcessEngine:
         job = _Job(sequence, adapter, asyncio.get_running_loop())
         with self._wake:
             if self._closed:
-                raise EngineError("the engine is closed")
+                raise UnavailableError(_CLOSED)
             self._drop(one for one in list(self._scheduler.waiting) if one.dropped)
             self._scheduler.submit(sequence, time.monotonic())
             self._jobs[sequence] = job
@@ -166,7 +172,7 @@ class InProcessEngine:
             self._wake.notify()
 
     def close(self) -> None:
-        """Ends the work in hand with EngineError and waits for the threads."""
+        """Ends the work in hand with UnavailableError and waits for the threads."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -192,7 +198,7 @@ class InProcessEngine:
             # Whatever ends this thread, nobody waits for it any longer.
             with self._wake:
                 self._closed = True
-                self._fail(self._jobs, EngineError("the engine is closed"))
+                self._fail(self._jobs, UnavailableError(_CLOSED))
 
     def _give_up(self, step: Step, error: Exception) -> None:
         """Ends everybody who took part in a step that failed."""

@@ -25,6 +25,7 @@ from radimpress.reports.errors import (
     InputError,
     OverloadError,
     RadimpressError,
+    UnavailableError,
 )
 from radimpress.reports.files import sha256_file
 from radimpress.server.engines import Limits, Piece, inprocess
@@ -539,16 +540,18 @@ def test_closing_ends_requests_that_run_and_that_wait(
         return list(await asyncio.gather(running, waiting, return_exceptions=True))
 
     assert [(type(error), str(error)) for error in asyncio.run(end())] == [
-        (EngineError, "the engine is closed"),
-        (EngineError, "the engine is closed"),
+        (UnavailableError, "the engine is closed"),
+        (UnavailableError, "the engine is closed"),
     ]
 
 
 def test_a_closed_engine_refuses(make: Make) -> None:
     engine = make()
+    assert not engine.closed
     engine.close()
     engine.close()
-    with pytest.raises(EngineError, match="closed"):
+    assert engine.closed
+    with pytest.raises(UnavailableError, match="closed"):
         asyncio.run(_text(engine, PROMPTS[0], None))
 
 
