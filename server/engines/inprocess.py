@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+import structlog
 from torch import Tensor
 
 from radimpress.reports.errors import DeadlineError, EngineError, InputError, RadimpressError, UnavailableError
@@ -25,6 +26,7 @@ from radimpress.server.engines.host import Host
 from radimpress.server.engines.scheduler import Chunk, Scheduler, Sequence, Step
 from radimpress.server.engines.slots import Packed, Probe, Slots, pack
 from radimpress.server.engines.threads import release_team
+from radimpress.server.telemetry.log import where
 from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.load import LoadedBase
 
@@ -33,6 +35,7 @@ _HALF_CHARACTER = "\ufffd"
 _CLOSED = "the engine is closed"
 _LATE_WAITING = "the deadline passed while the request waited"
 _LATE_WRITING = "the deadline passed before the impression was complete"
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,7 @@ class InProcessEngine:
 
     def _give_up(self, step: Step, error: Exception) -> None:
         """Ends everybody who took part in a step that failed."""
+        _log.error("engine_failed", kind=type(error).__name__, where=where(error), requests=len(self._jobs))
         with self._wake:
             # The text of a foreign error may quote its input; its type does not.
             self._fail(self._scheduler.running, EngineError(f"the engine failed ({type(error).__name__})"))
@@ -260,6 +264,8 @@ class InProcessEngine:
                 del self._wanted[key]
                 self.host.forget(key)
                 told = error if isinstance(error, RadimpressError) else EngineError("the adapter cannot be loaded")
+                if told is not error:
+                    _log.error("adapter_not_loaded", digest=key, kind=type(error).__name__, where=where(error))
                 self._fail([one for one in self._scheduler.waiting if one.key == key], told)
 
     def _run(self, step: Step) -> None:
@@ -292,6 +298,7 @@ class InProcessEngine:
                 self._open(chunk)
             for one, token, score in zip(asked, best.indices.tolist(), best.values.tolist(), strict=True):
                 if not math.isfinite(score):
+                    _log.error("answer_not_finite", digest=one.key)
                     self._fail([one], EngineError("the model's answer is not finite"))
                     continue
                 self._take(one, token)

@@ -15,7 +15,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
-from radimpress.reports.errors import ConfigError, EngineError, NotFoundError
+from radimpress.reports.errors import ConfigError, EngineError, NotFoundError, UnavailableError
 from radimpress.server import serve, upkeep
 from radimpress.server.client import Client
 from radimpress.server.client_errors import ClientError, TokenError
@@ -326,6 +326,18 @@ def test_the_block_that_fails_still_stops_the_server(site: Site) -> None:
     with Client(address, timeout=2) as client, pytest.raises(ClientError) as caught:
         client.generate(**ASKED)
     assert caught.value.code in _AWAY
+
+
+def test_an_end_that_fails_is_not_taken_for_a_good_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = Journal.close
+
+    def fails(journal: Journal) -> None:
+        close(journal)
+        raise UnavailableError("the last answers could not be written")
+
+    monkeypatch.setattr(Journal, "close", fails)
+    with pytest.raises(UnavailableError, match="last answers"), site.serving():
+        pass
 
 
 def test_a_registry_serves_again_after_its_server_stopped(site: Site) -> None:
