@@ -117,7 +117,8 @@ def fit_vectors(
             named=len(NAMES),
         )
     settled = settle(choice, metric, places, cells, totals, rules.minimum, lost=_lost(cells))
-    tell = Tell(fitted, own, vectors, cells, metric, places, settled, totals, rules.seed)
+    plain = vectors - metric.effects.of(cells)[cells.of]
+    tell = Tell(fitted, own, plain, cells, metric, places, settled, totals, rules.seed)
     groups, profiles = tell.groups(), tell.cluster_profiles()
     kept = match(before, groups, profiles) if before else [""] * len(groups)
     used = set(before.clusters) | set(before.names) if before else set()

@@ -97,6 +97,9 @@ def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
     """Clusters the training reports' clinics; what was fitted from the same reports is kept.
 
     Clusters of other reports that stand in `out` give their keys and titles to those that go on.
+
+    Raises:
+        InputError: what stands in `out` cannot be read: a fit would give its adapters' clusters other keys.
     """
     embedder, rules = open_embedder(recipe.cluster.embedder), fit_rules(recipe)
     before = None
@@ -104,8 +107,11 @@ def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
         before = load_clusters(out)
         if (before.data, before.embedder_digest) == (data_digest(parts.train, rules), embedder.digest):
             return before
-    except (NotFoundError, InputError):
+    except NotFoundError:
         pass
+    except InputError as error:
+        how = "move it away, and the fit names all clusters anew, or write to another file"
+        raise InputError(str(out), f"cannot lend its keys and titles: {error.problem}; {how}") from None
     made = fit_clusters(parts.train, embedder, rules, cache=default_cache(), before=before, track=track)
     made.save(out)
     return made
