@@ -96,6 +96,17 @@ def fit_vectors(
     before: Clusters | None = None,
 ) -> Clusters:
     """The same for vectors that stand already; `totals` counts each clinic's reports in the whole corpus."""
+    from threadpoolctl import threadpool_limits
+
+    # Its matrices have some forty rows: threads wait for each other longer than they work, many times so where
+    # others use the machine.
+    with threadpool_limits(1):
+        return _fit(taken, made, totals, rules, before)
+
+
+def _fit(
+    taken: Sequence[Report], made: StyleVectors, totals: Counter[str], rules: FitRules, before: Clusters | None
+) -> Clusters:
     sizes = Counter(report.clinic for report in taken)
     enough = {clinic for clinic, size in sizes.items() if size >= LEAST}
     few = not enough
