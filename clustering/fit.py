@@ -79,7 +79,7 @@ def fit_clusters(
     if not reports:
         raise InputError("reports", "is empty: no clinic to cluster")
     for report in reports:
-        if not report.clinic:
+        if not report.clinic.strip():
             raise InputError(f"report {report.id}", "has no clinic")
     taken = take(reports, rules)
     made = fit_vectors(
