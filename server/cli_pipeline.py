@@ -59,18 +59,17 @@ def reports_prepare(
     as_json: AsJson = False,
 ) -> None:
     """Filters reports, with a reason for each left out, and splits them by patient."""
-    funnel, parts, clinic_column = steps.prepare(files, out, load_recipe(recipe))
+    made = steps.prepare(files, out, load_recipe(recipe), track)
     if as_json:
-        sizes = {name: len(getattr(parts, name)) for name in steps.PARTS}
-        doors = {door.value: count for door, count in funnel.counts.items()}
-        tell({"total": funnel.total, "doors": doors, "split": sizes, "clinic_column": clinic_column})
+        tell({name: value for name, value in made.as_json().items() if name != "thresholds"})
         return
+    funnel = made.funnel
     table(
         f"funnel of {funnel.total} reports", ("reports", "door"), ((n, door.value) for door, n in funnel.counts.items())
     )
-    OUT.print(f"train {len(parts.train)}, validation {len(parts.validation)}, test {len(parts.test)}")
-    if clinic_column != "clinic":
-        OUT.print(f"no clinic column: {clinic_column} stands for the clinic")
+    OUT.print(", ".join(f"{name} {count}" for name, count in made.sizes.items()))
+    if made.clinic_column != "clinic":
+        OUT.print(f"no clinic column: {made.clinic_column} stands for the clinic")
 
 
 @reports_app.command("export")

@@ -12,6 +12,7 @@ from radimpress.clustering.embed import DEFAULT_EMBEDDER
 from radimpress.eval.gate import Rule
 from radimpress.reports.errors import ConfigError, NotFoundError
 from radimpress.reports.funnel import Thresholds
+from radimpress.reports.read import Reading
 from radimpress.server.settings import explain
 from radimpress.trainer.bases import DEFAULT_BASE
 from radimpress.trainer.settings import FitSettings
@@ -60,6 +61,7 @@ class Recipe(_Section):
     """The whole pipeline's settings; the defaults are the published experiment's."""
 
     base: str = DEFAULT_BASE
+    read: Reading = Reading()
     filter: Thresholds = Thresholds()
     split: SplitRecipe = SplitRecipe()
     cluster: ClusterRecipe = ClusterRecipe()

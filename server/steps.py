@@ -26,12 +26,12 @@ from radimpress.eval.summary import summarize
 from radimpress.eval.version import code_version
 from radimpress.reports.errors import BundleError, ConfigError, GateError, InputError, NotFoundError
 from radimpress.reports.files import load_reports, read_json, write_atomic, write_json, write_reports
-from radimpress.reports.funnel import Funnel, sift
+from radimpress.reports.prepare import Prepared
+from radimpress.reports.prepare import prepare as make_dataset
 from radimpress.reports.progress import Track
 from radimpress.reports.prompt import PROMPT_VERSION
-from radimpress.reports.read import read_archive
 from radimpress.reports.report import Report
-from radimpress.reports.split import Split, split
+from radimpress.reports.split import PARTS, Split
 from radimpress.reports.synthetic import synthesize
 from radimpress.server.recipe import Recipe
 from radimpress.server.routes import RouteTable
@@ -42,7 +42,6 @@ from radimpress.trainer.plan import Plan, plan
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-PARTS = ("train", "validation", "test")
 TRAINED = "trained.json"
 _SHORT = 8
 
@@ -69,23 +68,14 @@ def make_reports(out: Path, count: int, seed: int, track: Track) -> None:
     write_reports(out, track(synthesize(count, seed), "synthetic reports", count))
 
 
-def prepare(files: Sequence[Path], out: Path, recipe: Recipe) -> tuple[Funnel, Split, str]:
-    """Reads report files, filters and splits them into `out`; says where the clinic was taken from.
+def prepare(files: Sequence[Path], out: Path, recipe: Recipe, track: Track) -> Prepared:
+    """Reads report files, filters and splits them into `out`.
 
     Raises:
         InputError: a file cannot be read, nothing survives the filter, or a part is left empty.
     """
-    archive = read_archive(files)
-    funnel = sift(archive, recipe.filter)
-    parts = split(funnel.kept, seed=recipe.split.seed, train=recipe.split.train, test=recipe.split.test)
-    for name in PARTS:
-        if not getattr(parts, name):
-            raise InputError("reports", f"the {len(funnel.kept)} reports that are left make no {name} part: too few")
-    for name in PARTS:
-        write_reports(out / f"{name}.jsonl", getattr(parts, name))
-    sizes = {name: len(getattr(parts, name)) for name in PARTS}
-    write_json(out / "funnel.json", {**funnel.as_json(), "split": sizes, "clinic_column": archive.clinic_column})
-    return funnel, parts, archive.clinic_column
+    shares = recipe.split.train, recipe.split.test
+    return make_dataset(files, out, recipe.read, recipe.filter, shares, recipe.split.seed, track)
 
 
 def load_split(dataset: Path) -> Split:
