@@ -39,8 +39,8 @@ _HEADINGS = {
     ),
     Kind.IMPRESSION: (
         "impression|imp|conclusion|opinion|conclusion and recommendations|impression and recommendations"
-        "|impression and plan|final impression|radiologist impression|radiographic impression|ct impression|mri impression"
-        "|conclusions and recommendations|diagnostic impression|assessment and conclusion"
+        "|impression and plan|final impression|radiologist impression|radiographic impression|ct impression"
+        "|mri impression|conclusions and recommendations|diagnostic impression|assessment and conclusion"
     ),
     Kind.READING: "interpretation|final interpretation",
     Kind.SUMMARY: "summary|assessment",
@@ -51,8 +51,8 @@ _HEADINGS = {
     Kind.INDICATION: (
         "indication|reason|reason for exam|reason for examination|reason for study|reason for test|reason for procedure"
         "|reason for visit|reason for referral|reason for consultation|clinical history|history|clinical indication"
-        "|clinical|clinical information|clinical data|clinical details|clinical question|hx|hx cc|cc|history and indication"
-        "|indication for procedure|indication for exam|indication for study|indications for procedure"
+        "|clinical|clinical information|clinical data|clinical details|clinical question|hx|hx cc|cc"
+        "|history and indication|indication for procedure|indication for exam|indication for study"
         "|reason for this examination|present illness|history of present illness|brief history|pertinent history"
     ),
     Kind.COMPARISON: (
@@ -67,10 +67,10 @@ _HEADINGS = {
     Kind.ADDENDUM: "addendum|amendment",
     Kind.NOTE: (
         "pmh|shx|fhx|meds|course|ros|lab|labs|allergies|past medical history|family history|social history"
-        "|review of systems|physical examination|physical exam|vital signs|plan|disposition|hospital course|preoperative diagnosis"
-        "|postoperative diagnosis|preoperative diagnoses|postoperative diagnoses|anesthesia|complications"
-        "|estimated blood loss|surgeon|assistant|date of birth|dictated by|electronically signed by|signed by"
-        "|recommendation|recommendations|follow up|follow-up|discharge diagnosis|chief complaint"
+        "|review of systems|physical examination|physical exam|vital signs|plan|disposition|hospital course"
+        "|preoperative diagnosis|postoperative diagnosis|preoperative diagnoses|postoperative diagnoses|anesthesia"
+        "|complications|estimated blood loss|surgeon|assistant|date of birth|dictated by|electronically signed by"
+        "|signed by|recommendation|recommendations|follow up|follow-up|discharge diagnosis|chief complaint"
     ),
 }
 _PLURAL = re.compile(r"(?<=[a-z]{3})s$")
@@ -129,6 +129,7 @@ class Sections:
         exam: the examination's name.
         indication: why it was asked for.
         comparison: with what it was compared.
+        technique: how it was done.
         explicit: whether the findings stood under a heading that says so.
         impressions: how many it has; the last is taken.
         note: whether it is something else: a clinical note, an operation, a discharge letter.
@@ -139,6 +140,7 @@ class Sections:
     exam: str = ""
     indication: str = ""
     comparison: str = ""
+    technique: str = ""
     explicit: bool = True
     impressions: int = 0
     note: bool = False
@@ -200,6 +202,7 @@ def read_sections(text: str) -> Sections:
         exam=_first(sections, Kind.EXAM),
         indication=_first(sections, Kind.INDICATION),
         comparison=_first(sections, Kind.COMPARISON),
+        technique=" ".join(section.text for section in sections if section.kind is Kind.TECHNIQUE),
         explicit=explicit,
         impressions=len(stated),
         note=kinds.count(Kind.NOTE) >= _NOTES,

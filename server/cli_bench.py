@@ -1,4 +1,4 @@
-"""`radimpress bench gate`, `bench server`, `bench clustering`: what is promised of each, measured."""
+"""`radimpress bench gate`, `bench server`, `bench clustering`, `bench reports`: what is promised of each, measured."""
 
 from __future__ import annotations
 
@@ -68,6 +68,19 @@ def bench_server(
         )
         figures = measure(bench, only or ())
     show(figures, f"median and range of {rounds} rounds", as_json)
+
+
+def bench_reports(
+    count: Annotated[int, typer.Option(min=1000, help="Synthetic reports.")] = 1_000_000,
+    real: Annotated[Path | None, typer.Option(help="Folder of real reports, for transcriptions.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Transcriptions recovered, the published funnel, a run that is killed, speed and memory."""
+    from radimpress.server.bench.reports import measure
+
+    with TemporaryDirectory() as folder:
+        figures = measure(count, real, Path(folder), lambda told: ERR.print(told, markup=False))
+    show(figures, f"{count:,} synthetic reports", as_json)
 
 
 def bench_clustering(

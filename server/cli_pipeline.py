@@ -10,6 +10,7 @@ import typer
 
 from radimpress.clustering.clusters import load_clusters
 from radimpress.reports.files import write_reports
+from radimpress.reports.readers import KINDS
 from radimpress.server import steps
 from radimpress.server.console import OUT, quiet_models, table, tell, track
 from radimpress.server.options import (
@@ -53,13 +54,18 @@ def reports_make(
 
 @reports_app.command("prepare")
 def reports_prepare(
-    files: Annotated[list[Path], typer.Argument(help="JSONL or CSV files.")],
+    files: Annotated[list[Path], typer.Argument(help="Files or folders of any kind that is read.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     recipe: RecipeFile = None,
+    kind: Annotated[str, typer.Option(help=f"{', '.join(KINDS)}; guessed from the content without it.")] = "",
+    clinic: Annotated[str, typer.Option(help="The clinic, where the files do not say.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Filters reports, with a reason for each left out, and splits them by patient."""
-    made = steps.prepare(files, out, load_recipe(recipe), track)
+    chosen = load_recipe(recipe)
+    told = {name: value for name, value in (("kind", kind), ("clinic", clinic)) if value}
+    chosen = chosen.model_copy(update={"read": chosen.read.model_copy(update=told)})
+    made = steps.prepare(files, out, chosen, track)
     if as_json:
         tell({name: value for name, value in made.as_json().items() if name != "thresholds"})
         return
@@ -70,6 +76,37 @@ def reports_prepare(
     OUT.print(", ".join(f"{name} {count}" for name, count in made.sizes.items()))
     if made.clinic_column != "clinic":
         OUT.print(f"no clinic column: {made.clinic_column} stands for the clinic")
+
+
+@reports_app.command("audit")
+def reports_audit(
+    dataset: Dataset,
+    page: Annotated[Path | None, typer.Option(help="HTML file to write; it holds reports that were set aside.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is in a data set: doors, mix, lengths, styles, tokens that identify, and what leaks into the test part."""
+    from radimpress.reports.audit import audit, examples_of
+    from radimpress.reports.audit_page import write_audit_page
+    from radimpress.reports.leak import leak
+
+    found = audit(dataset, track)
+    leaked = leak(steps.load_split(dataset), track)
+    if page is not None:
+        write_audit_page(page, found, leaked, examples_of(dataset))
+    if as_json:
+        tell({**found.as_json(), "leak": leaked.as_json()})
+        return
+    total = sum(found.doors.values())
+    table(f"doors of {total} reports", ("reports", "door"), ((n, door) for door, n in found.doors.items()))
+    rows = (
+        (clinic, sum(mix.values()), " ".join(f"{one} {n}" for one, n in mix.items()))
+        for clinic, mix in found.mix.items()
+    )
+    table("kept reports", ("clinic", "reports", "modalities"), rows)
+    OUT.print(f"{leaked.near} of {leaked.tests} held-out reports are nearly those of a training report", markup=False)
+    OUT.print(f"{leaked.impressions:.0%} of held-out impressions stand in training word for word", markup=False)
+    told = ", ".join(f"{count} {field}" for field, count in found.identified.items())
+    OUT.print(f"something looks like it identifies somebody in {told}", markup=False)
 
 
 @reports_app.command("export")

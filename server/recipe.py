@@ -13,6 +13,7 @@ from radimpress.eval.gate import Rule
 from radimpress.reports.errors import ConfigError, NotFoundError
 from radimpress.reports.funnel import Thresholds
 from radimpress.reports.read import Reading
+from radimpress.reports.report import Modality
 from radimpress.server.settings import explain
 from radimpress.trainer.bases import DEFAULT_BASE
 from radimpress.trainer.settings import FitSettings
@@ -41,6 +42,15 @@ class ClusterRecipe(_Section):
     )
 
 
+class AugmentRecipe(_Section):
+    """Which modalities get more training reports, made of their own."""
+
+    modalities: tuple[Modality, ...] = Field(default=(), description="DICOM codes; none makes nothing")
+    times: float = Field(default=2.0, gt=1, le=10, description="reports of a modality after, by those before")
+    cap: int = Field(default=3, ge=1, description="made of one report, at most")
+    seed: int = 0
+
+
 class EvalRecipe(_Section):
     """How adapters are evaluated."""
 
@@ -65,6 +75,7 @@ class Recipe(_Section):
     filter: Thresholds = Thresholds()
     split: SplitRecipe = SplitRecipe()
     cluster: ClusterRecipe = ClusterRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
     train: FitSettings = FitSettings()
     eval: EvalRecipe = EvalRecipe()
     gate: Rule = Rule()

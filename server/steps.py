@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from radimpress.clustering.fit import FitRules, data_digest, fit_clusters
 from radimpress.eval.baselines import baselines, choose_examples
 from radimpress.eval.cases import Case, choose_cases
 from radimpress.eval.certificate import Certificate, certify
+from radimpress.eval.checks import annotate
 from radimpress.eval.gate import Rule, Verdict, judge, judge_overall
 from radimpress.eval.meta import leakage, refuse, too_long
 from radimpress.eval.nearest import Nearest
@@ -24,6 +26,7 @@ from radimpress.eval.predict import BASE, FEW_SHOT, Predictions, Writer, predict
 from radimpress.eval.score import Neural, Scores, score
 from radimpress.eval.summary import summarize
 from radimpress.eval.version import code_version
+from radimpress.reports.augment import augment
 from radimpress.reports.errors import BundleError, ConfigError, GateError, InputError, NotFoundError
 from radimpress.reports.files import load_reports, read_json, write_atomic, write_json, write_reports
 from radimpress.reports.prepare import Prepared
@@ -113,6 +116,22 @@ def fit_rules(recipe: Recipe) -> FitRules:
     return FitRules(seed=own.seed, largest=own.largest, per_clinic=own.per_clinic, minimum=recipe.train.cluster_minimum)
 
 
+def learnt(parts: Split, recipe: Recipe) -> Split:
+    """The parts with training reports made for rare modalities, as the recipe asks; the other parts as they are."""
+    asked = recipe.augment
+    if not asked.modalities:
+        return parts
+    counts = Counter(report.modality for report in parts.train)
+    wanted = {modality: round(asked.times * counts[modality]) for modality in asked.modalities}
+    made = augment(parts.train, wanted, _no_worse, seed=asked.seed, cap=asked.cap)
+    return replace(parts, train=(*parts.train, *made))
+
+
+def _no_worse(made: Report, old: Report) -> bool:
+    """Whether the checks notice nothing about a made report that they do not about the one it was made of."""
+    return set(annotate(made, made.impression, "stop")) <= set(annotate(old, old.impression, "stop"))
+
+
 def train(
     parts: Split, clusters: Clusters, out: Path, recipe: Recipe, track: Track
 ) -> tuple[Plan, list[AdapterBundle]]:
@@ -121,6 +140,7 @@ def train(
     from radimpress.trainer.fit import fit
 
     base = find_base(recipe.base)
+    parts = learnt(parts, recipe)
     settings = recipe.train
     planned = plan(
         parts.train,

@@ -23,7 +23,8 @@ from radimpress.reports.readers.transcription import record
 from radimpress.reports.sections import Kind, kind_of
 
 _BUNDLE_MAX = 1 << 28
-_NO_RESULT = {"registered", "cancelled", "entered-in-error", "unknown"}
+_RESULTS = {"partial", "preliminary", "final", "amended", "corrected", "appended"}
+_NO_RESULTS = {"registered", "cancelled", "entered-in-error", "unknown"}
 _BLOCK = re.compile(r"<\s*(?:br|/p|/div|/li|/tr|/h\d)\b[^>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 
@@ -83,8 +84,9 @@ def _report(resource: dict[str, Any], known: Mapping[str, Any]) -> dict[str, obj
     # Whatever a resource that is valid may hold all the same.
     except (RecursionError, ValueError, TypeError) as error:
         return f"no valid DiagnosticReport ({type(error).__name__})"
-    if resource["status"] in _NO_RESULT:
-        return f"its status is {resource['status']}: no result"
+    status = resource["status"]
+    if status not in _RESULTS:
+        return f"its status is {status if status in _NO_RESULTS else 'none that FHIR knows'}: no result"
     contained = {f"#{one.get('id')}": one for one in resource.get("contained") or []}
     sections: dict[Kind, list[str]] = {}
     for reference in resource.get("result") or []:

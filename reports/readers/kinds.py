@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
-from radimpress.reports.errors import InputError, NotFoundError
+from radimpress.reports.errors import ConfigError, InputError, NotFoundError
 from radimpress.reports.readers import delimited, fhir, hl7v2, hub, json_lines, openi, parquet, transcription
 from radimpress.reports.readers.rows import Row
 
@@ -20,6 +21,8 @@ KINDS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
     "hl7": hl7v2.read,
     "openi": openi.read,
 }
+# What is installed with the extra `reports` alone.
+_NEEDS = {"parquet": "pyarrow", "dataset": "datasets", "fhir": "fhir", "hl7": "hl7", "openi": "defusedxml"}
 _LOOKED_AT = 1 << 16
 
 
@@ -33,12 +36,16 @@ def open_rows(path: Path, kind: str = "") -> Iterator[Row]:
     Raises:
         NotFoundError: there is none.
         InputError: no reader knows it, or it is not of its kind.
+        ConfigError: what reads it is not installed.
     """
     if not path.exists():
         raise NotFoundError(f"{path}: no such file")
     if kind and kind not in KINDS:
         raise InputError("kind", f"{kind!r} is none of {' '.join(KINDS)}")
-    return KINDS[kind or guess_kind(path)](path)
+    kind = kind or guess_kind(path)
+    if kind in _NEEDS and find_spec(_NEEDS[kind]) is None:
+        raise ConfigError(f"reading {kind} needs {_NEEDS[kind]}: pip install 'radimpress[reports]'")
+    return KINDS[kind](path)
 
 
 def guess_kind(path: Path) -> str:

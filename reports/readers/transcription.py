@@ -37,7 +37,8 @@ def record(text: str, known: Mapping[str, object]) -> dict[str, object] | str:
 
     Args:
         text: the whole of it.
-        known: columns by name; `modality`, `exam` or `sample_name`, and `description` tell of the modality too.
+        known: columns by name; `modality`, `exam` or `sample_name`, and `description` tell of the modality, and last
+            the technique.
     """
     found = read_sections(text)
     if found.note:
@@ -48,7 +49,7 @@ def record(text: str, known: Mapping[str, object]) -> dict[str, object] | str:
         return "" if value is None else str(value).strip()
 
     exam = told("exam") or found.exam or told("sample_name")
-    said = (told("modality"), exam, told("sample_name"), told("description"))
+    said = (told("modality"), exam, told("sample_name"), told("description"), found.technique)
     made: dict[str, object] = {name: value for name, value in known.items() if name != TEXT}
     made.update(
         findings=found.findings,

@@ -23,7 +23,7 @@ FINDINGS = 'Größe 3 µm & clear <no> "mass".\nSecond line.'
 
 
 def _resource(**more: Any) -> dict[str, Any]:
-    made = DiagnosticReport(
+    given: dict[str, Any] = dict(
         id="r1",
         status="final",
         code={"text": "CT chest", "coding": [{"system": "http://loinc.org", "code": "24627-2", "display": "CT Chest"}]},
@@ -32,7 +32,7 @@ def _resource(**more: Any) -> dict[str, Any]:
         identifier=[{"value": "ACC1"}],
         **more,
     )
-    found: dict[str, Any] = json.loads(made.model_dump_json())
+    found: dict[str, Any] = json.loads(DiagnosticReport(**given).model_dump_json())
     return found
 
 
@@ -56,10 +56,11 @@ def _read(path: Path, data: str) -> list[Report | Unreadable]:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("bundled", [False, True])
-def test_the_presented_form_is_cut_by_its_headings(tmp_path: Path, form: dict[str, Any], bundled: bool) -> None:  # noqa: FBT001
+def test_the_presented_form_is_cut_by_its_headings(tmp_path: Path, form: dict[str, Any], bundled: bool) -> None:
     resource = _resource(presentedForm=[form])
     if bundled:
-        whole = Bundle(type="collection", entry=[{"resource": resource}])
+        entries: Any = [{"resource": resource}]
+        whole = Bundle(type="collection", entry=entries)
         found = _read(tmp_path / "b.json", whole.model_dump_json(indent=1))
     else:
         found = _read(tmp_path / "r.ndjson", json.dumps(resource) + "\n")
@@ -79,8 +80,8 @@ def test_the_presented_form_is_cut_by_its_headings(tmp_path: Path, form: dict[st
 
 def test_observations_that_are_sections_are_taken_and_the_conclusion_is_the_impression(tmp_path: Path) -> None:
     def observed(name: str, code: str, text: str) -> Observation:
-        coding = {"system": "http://loinc.org", "code": code}
-        return Observation(id=name, status="final", code={"coding": [coding]}, valueString=text)
+        concept: Any = {"coding": [{"system": "http://loinc.org", "code": code}]}
+        return Observation(id=name, status="final", code=concept, valueString=text)
 
     seen, asked = observed("o1", "59776-5", "Clear."), observed("o2", "18785-6", "Cough.")
     report = _resource(
@@ -115,11 +116,11 @@ def test_what_is_no_result_is_set_aside_and_other_resources_are_no_records(tmp_p
     found = _read(tmp_path / "r.ndjson", "".join(json.dumps(row) + "\n" for row in rows) + '{"resourceType": "Diag')
     assert [str(one) for one in found if isinstance(one, Unreadable)] == [
         "r.ndjson:2: its status is cancelled: no result",
-        "r.ndjson:3: its status is secret status: no result",
-        "r.ndjson:4: no valid DiagnosticReport: code (value_error.missing)",
+        "r.ndjson:3: its status is none that FHIR knows: no result",
+        "r.ndjson:4: no valid DiagnosticReport: code (missing)",
         "r.ndjson:5: no FHIR resource: it has no resourceType",
         "r.ndjson:7: not JSON",
-    ] or found
+    ]
     assert sum(isinstance(one, Report) for one in found) == 1
     assert not any("secret" in str(one) for one in found)
 
@@ -158,12 +159,12 @@ _FIELDS = [
     "text",
     "conclusion",
     "id",
-]  # noqa: E501
+]
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(_FIELDS), _JSON, max_size=4), st.booleans())
-def test_fields_of_any_kind_are_read_or_set_aside(tmp_path: Path, fields: dict[str, Any], bundled: bool) -> None:  # noqa: FBT001
+def test_fields_of_any_kind_are_read_or_set_aside(tmp_path: Path, fields: dict[str, Any], bundled: bool) -> None:
     resource = {**json.loads(_WHOLE), **fields}
     path = tmp_path / "r.json"
     entry = [{"resource": resource}, {"resource": fields}, fields]

@@ -99,7 +99,7 @@ def test_files_of_many_messages_are_read_however_they_are_framed(
     tmp_path: Path,
     end: str,
     framed: bool,
-    batch: bool,  # noqa: FBT001 (a parameter of the test)
+    batch: bool,
 ) -> None:
     made = [_message(("F^Findings", f"Report {n}."), ("I^Impression", "None."), order=f"A{n}") for n in range(3)]
     made = [one.replace("\r", end) for one in made]
@@ -153,8 +153,19 @@ def test_nothing_that_is_cut_or_spoilt_stops_the_run(tmp_path: Path, at: int, ju
             assert "Liver" not in row
 
 
-@pytest.mark.parametrize("data", [b"MSH", b"MSH|", b"MSH|^~\\&", b"MSH|^~\\&|" + b"|" * 10_000, b"MSH" * 10_000,
-                                  b"MSH|^~\\&|\rOBX|" + b"~" * 100_000, b"\x0b\x1c\r" * 1000, b"PID|1\rOBR|2\r"])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"MSH",
+        b"MSH|",
+        b"MSH|^~\\&",
+        b"MSH|^~\\&|" + b"|" * 10_000,
+        b"MSH" * 10_000,
+        b"MSH|^~\\&|\rOBX|" + b"~" * 100_000,
+        b"\x0b\x1c\r" * 1000,
+        b"PID|1\rOBR|2\r",
+    ],
+)
 def test_hostile_messages_are_set_aside(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "m.hl7"
     path.write_bytes(data)
