@@ -58,9 +58,9 @@ def _doors(found: Audit, examples: Mapping[str, Sequence[Mapping[str, Any]]]) ->
     yield el("p", f"Every report leaves by exactly one door: {' + '.join(map(str, found.doors.values()))} = {total}.")
     yield table(
         f"The doors of {total:,} reports",
-        ("door", "reports", "share", ""),
+        ("reports", "share", "", "door"),
         (
-            (door, f"{count:,}", f"{count / max(1, total):.1%}", _bar(count / max(1, total)))
+            (f"{count:,}", f"{count / max(1, total):.1%}", _bar(count / max(1, total)), door)
             for door, count in found.doors.items()
         ),
     )
@@ -104,8 +104,9 @@ def _lengths(found: Audit) -> Iterable[Html]:
         f"About {found.long:,} reports are beyond {TOKENS:,} tokens, at four characters a token; training cuts their "
         "findings and says how many it cut.",
     )
+    yield el("p", "A name with its title, a date, a number or an address may identify somebody; look at these reports.")
     yield table(
-        "Reports in which something looks like it identifies somebody: a titled name, a date, a number, an address",
+        "Reports that may identify somebody",
         ("field", "reports"),
         ((field, f"{count:,}") for field, count in found.identified.items()),
     )
@@ -160,7 +161,8 @@ def _modalities(found: Audit) -> Iterable[Html]:
 
 
 def _bar(share: float) -> Html:
-    return el("td", el("div", style=f"width: {100 * share:.1f}%; min-width: 1px; height: 0.8em; background: #0072B2"))
+    bar = el("div", style=f"width: {100 * share:.1f}%; height: 0.8em; background: #0072B2")
+    return el("td", bar, style="min-width: 6em")
 
 
 def _shaded(count: int, most: int, said: str = "") -> Html:
