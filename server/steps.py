@@ -120,7 +120,10 @@ def fit_rules(recipe: Recipe) -> FitRules:
 def train(
     parts: Split, clusters: Clusters, out: Path, recipe: Recipe, track: Track
 ) -> tuple[Plan, list[AdapterBundle]]:
-    """Fits every planned adapter into `out`; trained.json names the bundles of this run."""
+    """Fits every planned adapter into `out`; trained.json names the bundles of this run.
+
+    Where the budget ends a fit, the adapters after it are not begun: the next run with a larger one goes on.
+    """
     from radimpress.trainer.fetch import base_folder
     from radimpress.trainer.fit import fit
 
@@ -136,6 +139,7 @@ def train(
     )
     folder = base_folder(base, track)
     made: dict[str, AdapterBundle] = {}
+    left = settings.budget_usd
     for adapter in planned.adapters:
         checked = [r for r in parts.validation if adapter.cluster in (None, clusters.of(r.clinic))]
         made[adapter.name] = fit(
@@ -147,8 +151,12 @@ def train(
             start=made[adapter.start_from] if adapter.start_from else None,
             clusters_digest=clusters.digest,
             into=out,
+            budget_usd=left,
             track=track,
         )
+        left -= made[adapter.name].manifest["cost_usd"]
+        if made[adapter.name].manifest["stopped"] or (settings.budget_usd and left <= 0):
+            break
     write_json(out / TRAINED, {name: bundle.path.relative_to(out).as_posix() for name, bundle in made.items()})
     return planned, list(made.values())
 
