@@ -65,6 +65,9 @@ def fit(
             return known
         torch.manual_seed(settings.seed)
         loaded = load_base(base, base_folder)
+        # Quantised weights are placed by their library.
+        if torch.cuda.is_available() and base.quantisation == "none":
+            torch.nn.Module.to(loaded.model, "cuda")
         return _fit(planned, validation, loaded, settings, start, clusters_digest, into, budget_usd, track, key, work)
 
 
