@@ -96,7 +96,6 @@ def _fit(
             pack(learn.rows, settings.max_tokens),
             pack(check.rows, settings.max_tokens),
             settings=settings,
-            pad=loaded.tokenizer.pad_token_id,
             folder=work,
             budget_usd=budget_usd,
             name=planned.name,

@@ -23,6 +23,7 @@ from transformers import get_cosine_schedule_with_warmup
 from radimpress.reports.errors import ConfigError
 from radimpress.reports.files import write_rows
 from radimpress.reports.progress import Track
+from radimpress.trainer.attention import use_attention
 from radimpress.trainer.checkpoint import load_checkpoint, save_checkpoint
 from radimpress.trainer.pack import Row, collate, impression_loss
 from radimpress.trainer.settings import FitSettings
@@ -67,7 +68,6 @@ def run_loop(
     check: Sequence[Row],
     *,
     settings: FitSettings,
-    pad: int,
     folder: Path,
     budget_usd: float,
     name: str,
@@ -80,7 +80,6 @@ def run_loop(
         learn: the rows to learn from.
         check: the rows of validation.
         settings: of the fit.
-        pad: token id of padding.
         folder: of the checkpoint and of the run record, record.jsonl.
         budget_usd: what may be spent on this adapter; 0 is no limit. One step is made in any case.
         name: the adapter's.
@@ -89,6 +88,7 @@ def run_loop(
     Raises:
         ConfigError: the loss or the gradient was not finite, or no checkpoint can be written.
     """
+    use_attention(model)
     weights = {key: value for key, value in model.named_parameters() if value.requires_grad}
     optimizer = torch.optim.AdamW(weights.values(), lr=settings.learning_rate, weight_decay=0.0)
     steps = schedule(learn, settings)
@@ -96,7 +96,7 @@ def run_loop(
     began = time.monotonic()
     state = load_checkpoint(folder)
     if state is None:
-        before = _validate(model, check, settings, pad, name)
+        before = _validate(model, check, settings, name)
         state = {
             "step": 0,
             "seconds": 0.0,
@@ -118,7 +118,7 @@ def run_loop(
             spent = spent_before + started - began
             if budget_usd and at and (spent + longest + state["validating"]) * dollars > budget_usd:
                 break
-            loss, norm = _step(model, steps[at], list(weights.values()), pad, name, settings)
+            loss, norm = _step(model, steps[at], list(weights.values()), name, settings)
             rate = optimizer.param_groups[0]["lr"]
             optimizer.step()
             rates.step()
@@ -147,20 +147,20 @@ def run_loop(
             # A larger budget goes on from here.
             state |= {"step": done, "seconds": spent_before + time.monotonic() - began, "longest": longest}
             save_checkpoint(folder, state | _snapshot(weights, optimizer, rates))
-        after = _validate(model, check, settings, pad, name)
+        after = _validate(model, check, settings, name)
         lines.write(json.dumps({"step": done, "validation": after}) + "\n")
     ends = [*history, {"step": done, "validation": after}]
     return Trained(ends, spent_before + time.monotonic() - began, done, len(steps))
 
 
 def _step(
-    model: Any, passes: Sequence[Sequence[Row]], weights: list[Any], pad: int, name: str, settings: FitSettings
+    model: Any, passes: Sequence[Sequence[Row]], weights: list[Any], name: str, settings: FitSettings
 ) -> tuple[float, float]:
     """One step's gradients: mean loss over all its impression tokens, and their norm before clipping."""
     count = sum(len(one.input_ids) - one.prompt for rows in passes for row in rows for one in row)
     total = 0.0
     for rows in passes:
-        loss, _ = impression_loss(model, _on(model, collate(rows, pad)))
+        loss, _ = impression_loss(model, collate(rows, model.device))
         value = float(loss.detach())
         _finite(value, name, "the loss", rows, settings)
         torch.autograd.backward(loss / count)
@@ -170,14 +170,14 @@ def _step(
     return total / count, norm
 
 
-def _validate(model: Any, check: Sequence[Row], settings: FitSettings, pad: int, name: str) -> float:
+def _validate(model: Any, check: Sequence[Row], settings: FitSettings, name: str) -> float:
     """Mean loss over the impression tokens of the validation rows, to four places."""
     model.eval()
     total, count = 0.0, 0
     with torch.no_grad():
         for at in range(0, len(check), settings.batch):
             rows = check[at : at + settings.batch]
-            loss, tokens = impression_loss(model, _on(model, collate(rows, pad)))
+            loss, tokens = impression_loss(model, collate(rows, model.device))
             _finite(float(loss), name, "the validation loss", rows, settings)
             total, count = total + float(loss), count + tokens
     return round(total / count, 4)
@@ -190,10 +190,6 @@ def _finite(value: float, name: str, what: str, rows: Sequence[Row], settings: F
             f"fit {name}: {what} was not finite; lower learning_rate ({settings.learning_rate}), "
             f"or look at these reports: {ids}"
         )
-
-
-def _on(model: Any, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {key: value.to(model.device) for key, value in batch.items()}
 
 
 def _memory() -> int:

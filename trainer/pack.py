@@ -1,12 +1,13 @@
 """Packs several reports into one row, each blind to the others.
 
-The library's own way (transformers' `find_packed_sequence_indices`): without an attention mask, positions that
-begin again begin another sequence. Eager and sdpa attention then get a block-diagonal causal mask.
+What all of them begin with, the chat template's head and the system's turn, is the same tokens at the same positions
+and stands in the row once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -37,41 +38,68 @@ def pack(examples: Sequence[Example], max_tokens: int) -> list[Row]:
     return [tuple(row) for row in rows]
 
 
-def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
-    """Rows as tensors of shape (rows, tokens), padded on the right: `input_ids`, `position_ids`, and `targets`.
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What goes through the model at once: one row without padding.
 
-    `targets` holds at each position the token that comes next where it is learnt, and -100 elsewhere. Padding
-    has positions of its own, so that it is one more sequence that nothing else sees.
+    Attributes:
+        input_ids: of shape (1, tokens).
+        positions: of shape (1, tokens); each report's begin where the shared head ends.
+        targets: of shape (1, tokens); the token that comes next where it is learnt, -100 elsewhere.
+        lengths: of each report, without the shared head.
+        shared: tokens of the head that all reports share.
     """
-    width = max(sum(len(example.input_ids) for example in row) for row in rows)
-    ids, positions, targets = [], [], []
-    for row in rows:
-        spare = width - sum(len(example.input_ids) for example in row)
-        ids.append([token for example in row for token in example.input_ids] + [pad] * spare)
-        positions.append([at for example in row for at in range(len(example.input_ids))] + list(range(spare)))
+
+    input_ids: torch.Tensor
+    positions: torch.Tensor
+    targets: torch.Tensor
+    lengths: tuple[int, ...]
+    shared: int
+
+
+def collate(rows: Sequence[Row], device: torch.device | str = "cpu") -> Pass:
+    """The reports of some rows, one after the other."""
+    examples = [example for row in rows for example in row]
+    shared = _shared(examples)
+    ids = list(examples[0].input_ids[:shared])
+    positions, targets = list(range(shared)), [IGNORED] * shared
+    for example in examples:
+        ids += example.input_ids[shared:]
+        positions += range(shared, len(example.input_ids))
         # The last position of an example predicts nothing: what follows is another report.
-        targets.append([label for example in row for label in (*example.labels[1:], IGNORED)] + [IGNORED] * spare)
-    return {
-        "input_ids": torch.tensor(ids),
-        "position_ids": torch.tensor(positions),
-        "targets": torch.tensor(targets),
-    }
+        targets += (*example.labels[shared + 1 :], IGNORED)
+    ids_, positions_, targets_ = (torch.tensor([values], device=device) for values in (ids, positions, targets))
+    return Pass(ids_, positions_, targets_, tuple(len(example.input_ids) - shared for example in examples), shared)
 
 
-def impression_loss(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, int]:
-    """Sum of the cross entropy, in nats, over the impressions' tokens of a batch, and how many those are.
+def _shared(examples: Sequence[Example]) -> int:
+    """How many tokens all examples begin with; none where there is one example, and never a learnt one.
+
+    The last token of a prompt predicts the first of an impression, so it is an example's own.
+    """
+    if len(examples) == 1:
+        return 0
+    heads = [example.input_ids[: example.prompt - 1] for example in examples]
+    # Whatever stands between the least and the greatest begins as both do.
+    least, greatest = min(heads), max(heads)
+    return next((at for at, token in enumerate(least) if token != greatest[at]), len(least))
+
+
+def impression_loss(model: Any, batch: Pass) -> tuple[torch.Tensor, int]:
+    """Sum of the cross entropy, in nats, over the impressions' tokens of a pass, and how many those are.
 
     Only positions that predict an impression's token go through the head: it is the largest matrix of a small
     model, and most positions are prompt.
 
     Args:
-        model: a causal language model of transformers, adapters and all.
+        model: a causal language model of transformers, adapters and all, after `use_attention`.
         batch: as `collate` gives it, on the model's device.
     """
-    learnt = batch["targets"] != IGNORED
+    learnt = batch.targets != IGNORED
     decoder, head = model.base_model, model.get_output_embeddings()
-    inputs = {"input_ids": batch["input_ids"], "position_ids": batch["position_ids"]}
-    hidden = decoder(**inputs, attention_mask=None, use_cache=False).last_hidden_state
+    told = {"lengths": batch.lengths, "shared": batch.shared}
+    inputs = {"input_ids": batch.input_ids, "position_ids": batch.positions, "attention_mask": None}
+    hidden = decoder(**inputs, use_cache=False, **told).last_hidden_state
     logits = head(hidden[learnt]).float()
-    loss = torch.nn.functional.cross_entropy(logits, batch["targets"][learnt], reduction="sum")
+    loss = torch.nn.functional.cross_entropy(logits, batch.targets[learnt], reduction="sum")
     return loss, int(learnt.sum())
