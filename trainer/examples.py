@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from radimpress.reports.prompt import FINDINGS_MAX, clean, render
 from radimpress.reports.report import Report
 from radimpress.trainer.cut import Cuts
-from radimpress.trainer.load import LoadedBase
+from radimpress.trainer.load import BaseTokens
 
 IGNORED = -100
 
@@ -53,38 +53,38 @@ class Examples:
         return sum(len(row.input_ids) for row in self.rows)
 
 
-def encode(reports: Iterable[Report], loaded: LoadedBase, max_tokens: int) -> Examples:
+def encode(reports: Iterable[Report], reader: BaseTokens, max_tokens: int) -> Examples:
     """Encodes each report as prompt, impression and end of turn, in `max_tokens` tokens at most."""
     rows: list[Example] = []
     cut: list[str] = []
     too_long: list[str] = []
     for report in reports:
-        answer = loaded.tokenizer(clean(report.impression) + loaded.base.end, add_special_tokens=False)["input_ids"]
-        prompt = _prompt(report, loaded, max_tokens - len(answer))
+        answer = reader.tokenizer(clean(report.impression) + reader.base.end, add_special_tokens=False)["input_ids"]
+        prompt = _prompt(report, reader, max_tokens - len(answer))
         if prompt is None:
-            prompt = _shortened(report, loaded, max_tokens - len(answer))
+            prompt = _shortened(report, reader, max_tokens - len(answer))
             (too_long if prompt is None else cut).append(report.id)
         if prompt is not None:
             rows.append(Example(report.id, (*prompt, *answer), len(prompt)))
     return Examples(tuple(rows), tuple(cut), tuple(too_long))
 
 
-def _prompt(report: Report, loaded: LoadedBase, room: int) -> Sequence[int] | None:
+def _prompt(report: Report, reader: BaseTokens, room: int) -> Sequence[int] | None:
     """The prompt's ids; None where they need more room."""
     if len(report.findings) > FINDINGS_MAX:
         return None
-    ids = loaded.prompt_ids(render(report))
+    ids = reader.prompt_ids(render(report))
     return ids if len(ids) <= room else None
 
 
-def _shortened(report: Report, loaded: LoadedBase, room: int) -> Sequence[int] | None:
+def _shortened(report: Report, reader: BaseTokens, room: int) -> Sequence[int] | None:
     """The prompt with as few sentences left out as make it fit; None where one alone is too long."""
     texts = Cuts(report.findings)
     # Each text is shorter than the one before, so halving finds the first that fits.
     low, high, found = 0, len(texts), None
     while low < high:
         middle = (low + high) // 2
-        ids = _prompt(replace(report, findings=texts[middle]), loaded, room)
+        ids = _prompt(replace(report, findings=texts[middle]), reader, room)
         if ids is None:
             low = middle + 1
         else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
@@ -20,14 +22,14 @@ from radimpress.reports.report import Report
 from radimpress.trainer.bases import BaseModel, base_digest
 from radimpress.trainer.bundle import CONFIG, AdapterBundle, check_targets, open_bundle, side_folder, write_bundle
 from radimpress.trainer.checkpoint import CHECKPOINT, alone
+from radimpress.trainer.estimate import run_folder
 from radimpress.trainer.examples import encode
 from radimpress.trainer.load import LoadedBase, load_base
-from radimpress.trainer.loop import RECORD, run_loop
+from radimpress.trainer.loop import BUDGET, RECORD, run_loop
 from radimpress.trainer.pack import pack
 from radimpress.trainer.plan import PlannedAdapter
 from radimpress.trainer.settings import FitSettings
-
-RUNS = "runs"
+from radimpress.trainer.together import Team, open_team
 
 
 def fit(
@@ -52,23 +54,28 @@ def fit(
 
     Raises:
         InputError: no report is short enough to learn from.
-        ConfigError: the loss was not finite, or no checkpoint can be written.
+        ConfigError: the loss was not finite, no checkpoint can be written, or it is of another number of processes.
         ConflictError: another process fits into the same folder.
         DamageError: the checkpoint is not what was written.
     """
     key = _key(planned, validation, base_digest(base, base_folder), settings, start, clusters_digest)
-    with alone(into):
+    team = open_team()
+    # Who fits along may: the first of the team holds the folder for all.
+    with alone(into) if team.first else nullcontext():
         work = into / f".fit-{planned.name}-{key[:16]}"
-        known = _fitted(into / planned.name, key)
+        known = team.told(_fitted(into / planned.name, key) if team.first else None)
         if known is not None:
-            shutil.rmtree(work, ignore_errors=True)
+            if team.first:
+                shutil.rmtree(work, ignore_errors=True)
             return known
         torch.manual_seed(settings.seed)
-        loaded = load_base(base, base_folder)
+        loaded = load_base(base, base_folder, settings.quantisation)
         # Quantised weights are placed by their library.
-        if torch.cuda.is_available() and base.quantisation == "none":
-            torch.nn.Module.to(loaded.model, "cuda")
-        return _fit(planned, validation, loaded, settings, start, clusters_digest, into, budget_usd, track, key, work)
+        if not getattr(loaded.model, "is_quantized", False):
+            torch.nn.Module.to(loaded.model, team.device)
+        return _fit(
+            planned, validation, loaded, settings, start, clusters_digest, into, budget_usd, track, key, work, team
+        )
 
 
 def _fit(
@@ -83,13 +90,17 @@ def _fit(
     track: Track,
     key: str,
     work: Path,
+    team: Team,
 ) -> AdapterBundle:
-    learn = encode(planned.reports, loaded, settings.max_tokens)
-    check = encode(validation[: settings.validation_reports], loaded, settings.max_tokens)
+    learn = encode(planned.reports, loaded.tokens, settings.max_tokens)
+    check = encode(validation[: settings.validation_reports], loaded.tokens, settings.max_tokens)
     if not learn.rows or not check.rows:
         raise InputError("max_tokens", f"{planned.name}: no report fits into {settings.max_tokens} tokens")
     model = _with_adapter(loaded, settings, start)
-    work.mkdir(exist_ok=True)
+    if not team.first:
+        # The adapters begin alike; what dropout draws need not be alike.
+        torch.manual_seed(settings.seed + team.rank)
+    work.mkdir(parents=True, exist_ok=True)
     try:
         trained = run_loop(
             loaded.model,
@@ -100,51 +111,56 @@ def _fit(
             budget_usd=budget_usd,
             name=planned.name,
             track=track,
+            team=team,
         )
     except BaseException:
         # Without a checkpoint there is nothing to go on from.
         if not (work / CHECKPOINT).exists():
             shutil.rmtree(work, ignore_errors=True)
         raise
-    stopped = trained.steps < trained.planned
+    manifest = {
+        "name": planned.name,
+        "key": key,
+        "cluster": planned.cluster,
+        "base": {"name": loaded.base.name, "digest": loaded.digest},
+        "rank": settings.rank,
+        "prompt_version": PROMPT_VERSION,
+        "clusters": clusters_digest,
+        "start": start.digest if start else None,
+        "data": {
+            "digest": digest_of([[report.id, report.impression] for report in planned.reports]),
+            "reports": len(learn.rows),
+            "modalities": dict(Counter(report.modality.value for report in planned.reports).most_common()),
+            "cut": len(learn.cut),
+            "too_long": len(learn.too_long),
+            "tokens": learn.tokens,
+        },
+        "settings": settings.model_dump(),
+        "history": trained.history,
+        "steps": {"made": trained.steps, "planned": trained.planned},
+        "stopped": trained.stopped,
+        "seconds": round(trained.seconds, 1),
+        "cost_usd": round(trained.seconds / 3600 * settings.price_per_hour, 4),
+        "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
+    }
+    bundle = team.told(_write(model, manifest, into, work) if team.first else None)
+    assert bundle is not None
+    return bundle
+
+
+def _write(model: PeftModel, manifest: dict[str, Any], into: Path, work: Path) -> AdapterBundle:
+    """The bundle; the run record goes beside it, and the folder of work away unless a larger budget goes on there."""
     side = side_folder(into)
     try:
         model.save_pretrained(str(side))
-        _settle(side / CONFIG, loaded.base.name)
-        bundle = write_bundle(
-            side,
-            into,
-            {
-                "name": planned.name,
-                "key": key,
-                "cluster": planned.cluster,
-                "base": {"name": loaded.base.name, "digest": loaded.digest},
-                "rank": settings.rank,
-                "prompt_version": PROMPT_VERSION,
-                "clusters": clusters_digest,
-                "start": start.digest if start else None,
-                "data": {
-                    "digest": digest_of([[report.id, report.impression] for report in planned.reports]),
-                    "reports": len(learn.rows),
-                    "cut": len(learn.cut),
-                    "too_long": len(learn.too_long),
-                    "tokens": learn.tokens,
-                },
-                "settings": settings.model_dump(),
-                "history": trained.history,
-                "steps": {"made": trained.steps, "planned": trained.planned},
-                "stopped": "budget" if stopped else None,
-                "seconds": round(trained.seconds, 1),
-                "cost_usd": round(trained.seconds / 3600 * settings.price_per_hour, 4),
-                "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
-            },
-        )
+        _settle(side / CONFIG, manifest["base"]["name"])
+        bundle = write_bundle(side, into, manifest)
     finally:
         shutil.rmtree(side, ignore_errors=True)
-    record = into / RUNS / f"{planned.name}-{bundle.digest[:16]}"
+    record = run_folder(into, bundle)
     record.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(work / RECORD, record / RECORD)
-    if not stopped:
+    if manifest["stopped"] != BUDGET:
         shutil.rmtree(work)
     return bundle
 
@@ -167,7 +183,7 @@ def _fitted(folder: Path, key: str) -> AdapterBundle | None:
     for path in sorted(folder.glob("*")):
         with suppress(NotFoundError, BundleError):
             bundle = open_bundle(path)
-            if bundle.manifest.get("key") == key and not bundle.manifest.get("stopped"):
+            if bundle.manifest.get("key") == key and bundle.manifest.get("stopped") != BUDGET:
                 bundle.verify(bundle.base_digest)
                 return bundle
     return None
@@ -186,6 +202,7 @@ def _with_adapter(loaded: LoadedBase, settings: FitSettings, start: AdapterBundl
         lora_dropout=settings.dropout,
         target_modules=list(loaded.base.targets),
         task_type="CAUSAL_LM",
+        use_rslora=settings.rslora,
     )
     model = get_peft_model(loaded.model, config)
     if start is not None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -303,7 +304,7 @@ def test_a_retrained_adapter_takes_the_place_of_its_predecessor_of_the_same_name
 def _train_tiny(out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, budget: float) -> list[AdapterBundle]:
     monkeypatch.setitem(BASES, TINY.name, TINY)
     monkeypatch.setattr(fetch, "base_folder", lambda base, track: folder)
-    given = {"unified_reports": 4, "cluster_reports": 4, "cluster_minimum": 4, "validation_reports": 2}
+    given: dict[str, Any] = {"unified_reports": 4, "cluster_reports": 4, "cluster_minimum": 4, "validation_reports": 2}
     settings = FitSettings(rank=2, batch=1, accumulation=1, price_per_hour=3600, budget_usd=budget, **given)
     return steps.train(PARTS, CLUSTERS, out, Recipe(base=TINY.name, train=settings), silent)[1]
 

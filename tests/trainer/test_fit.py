@@ -337,3 +337,80 @@ def test_a_fit_that_keeps_within_its_budget_is_whole(tiny_folder: Path, fitted: 
 def test_a_budget_without_a_price_is_refused() -> None:
     with pytest.raises(ValueError, match="no budget without a price"):
         FitSettings(budget_usd=1)
+
+
+def test_a_fit_on_a_base_in_four_bits_learns_and_is_plain_lora(tiny_folder: Path, tmp_path: Path) -> None:
+    bundle = _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"quantisation": "nf4"}))
+    bundle.verify(base_digest(TINY, tiny_folder))
+    first, *_, last = bundle.manifest["history"]
+    assert last["validation"] < first["validation"]
+    assert all(values.dtype == torch.float32 for values in bundle.weights().values())
+
+
+def test_four_bits_are_another_base_than_the_whole_one(
+    tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path
+) -> None:
+    nf4 = _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"quantisation": "nf4"}))
+    assert nf4.manifest["history"][0] != fitted.manifest["history"][0]
+
+
+def test_a_fit_in_four_bits_that_was_broken_off_gives_the_same_weights(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"quantisation": "nf4"})
+    whole = _fit(tiny_folder, tmp_path / "whole", settings=settings)
+    with pytest.raises(_BrokenError):
+        _fit(tiny_folder, tmp_path / "broken", settings=settings, track=_broken_at(3))
+    assert _fit(tiny_folder, tmp_path / "broken", settings=settings).digest == whole.digest
+
+
+def test_scaling_by_the_root_of_the_rank_is_what_the_bundle_says(tiny_folder: Path, tmp_path: Path) -> None:
+    bundle = _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"rslora": True}))
+    assert bundle.read(base_digest(TINY, tiny_folder)).scale == pytest.approx(4 / 2**0.5)
+
+
+def test_lora_plus_moves_the_second_matrices_further(tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path) -> None:
+    plus = _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"lora_plus": 16.0}))
+
+    def size(bundle: AdapterBundle) -> float:
+        return sum(float(value.norm()) for name, value in bundle.weights().items() if "lora_B" in name)
+
+    assert size(plus) > 2 * size(fitted)
+
+
+# Far too fast a rate, so that the validation loss turns soon.
+HASTY = SETTINGS.model_copy(update={"learning_rate": 0.3, "validation_steps": 1, "patience": 2, "warmup": 0.0})
+
+
+def test_a_fit_without_gain_ends_early_with_the_best_weights(tiny_folder: Path, tmp_path: Path) -> None:
+    bundle = _fit(tiny_folder, tmp_path, settings=HASTY)
+    history, steps = bundle.manifest["history"], bundle.manifest["steps"]
+    found = [row["validation"] for row in history[1:-1] if "validation" in row]
+    assert bundle.manifest["stopped"] == "early"
+    assert steps["made"] < steps["planned"]
+    assert len(found) == steps["made"] == found.index(min(found)) + 3
+    assert history[-1]["validation"] == min(found)
+    start = _fit(
+        tiny_folder,
+        tmp_path,
+        name="cluster-best",
+        settings=SETTINGS.model_copy(update={"learning_rate": 1e-12}),
+        start=bundle,
+    )
+    assert start.manifest["history"][0]["validation"] == pytest.approx(min(found), abs=1e-3)
+
+
+def test_a_fit_that_would_end_early_is_the_same_when_broken_off(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = HASTY.model_copy(update={"checkpoint_steps": 1})
+    whole = _fit(tiny_folder, tmp_path / "whole", settings=settings)
+    with pytest.raises(_BrokenError):
+        _fit(tiny_folder, tmp_path / "broken", settings=settings, track=_broken_at(2))
+    again = _fit(tiny_folder, tmp_path / "broken", settings=settings)
+    assert (again.digest, again.manifest["history"]) == (whole.digest, whole.manifest["history"])
+    _refuse_training(monkeypatch)
+    assert _fit(tiny_folder, tmp_path / "whole", settings=settings) == whole
+
+
+def test_patience_without_validations_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to be patient about"):
+        FitSettings(patience=2)
