@@ -14,7 +14,7 @@ from radimpress.reports.errors import RadimpressError
 from radimpress.server.cli_access import keys_app, tokens_app
 from radimpress.server.cli_adapters import adapters_app
 from radimpress.server.cli_audit import audit_app
-from radimpress.server.cli_bench import bench_clustering, bench_gate, bench_server
+from radimpress.server.cli_bench import bench_clustering, bench_gate, bench_server, bench_trainer
 from radimpress.server.cli_bench_engine import bench_engine
 from radimpress.server.cli_cluster import cluster_app
 from radimpress.server.cli_eval import eval_app
@@ -50,6 +50,7 @@ bench_app.command("clustering")(bench_clustering)
 bench_app.command("engine")(bench_engine)
 bench_app.command("gate")(bench_gate)
 bench_app.command("server")(bench_server)
+bench_app.command("trainer")(bench_trainer)
 
 
 def main() -> None:

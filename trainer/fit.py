@@ -96,7 +96,7 @@ def _fit(
     check = encode(validation[: settings.validation_reports], loaded.tokens, settings.max_tokens)
     if not learn.rows or not check.rows:
         raise InputError("max_tokens", f"{planned.name}: no report fits into {settings.max_tokens} tokens")
-    model = _with_adapter(loaded, settings, start)
+    model = with_adapter(loaded, settings, start)
     if not team.first:
         # The adapters begin alike; what dropout draws need not be alike.
         torch.manual_seed(settings.seed + team.rank)
@@ -195,7 +195,12 @@ def _settle(path: Path, base: str) -> None:
     write_json(path, {**config, "base_model_name_or_path": base, "target_modules": sorted(config["target_modules"])})
 
 
-def _with_adapter(loaded: LoadedBase, settings: FitSettings, start: AdapterBundle | None) -> PeftModel:
+def with_adapter(loaded: LoadedBase, settings: FitSettings, start: AdapterBundle | None) -> PeftModel:
+    """Puts an adapter into a base model in memory, fresh from the seed or with another bundle's weights.
+
+    Raises:
+        BundleError: the bundle is broken, or of another base model or other modules.
+    """
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,

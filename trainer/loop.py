@@ -145,6 +145,7 @@ def run_loop(
                     "learning_rate": rate,
                     "gradient_norm": norm,
                     "tokens_per_second": tokens / took,
+                    "step_seconds": took,
                     "memory_bytes": _memory(),
                     "seconds": spent + took,
                 }
