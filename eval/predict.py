@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -112,15 +113,16 @@ def predict(
     writer: Writer,
     adapter: AdapterBundle | None,
     max_tokens: int,
-    folder: Path,
+    folder: Path | None,
     examples: Sequence[Sequence[Report]] | None = None,
     name: str = "",
 ) -> Generator[Predictions | None, None, None]:
     """Asks a model for every case that the same model did not answer before.
 
     Yields None for each case, so that the caller can show progress (none where all were answered
-    before), and the predictions last. `examples` are the worked examples shown with each case: the system is
-    FEW_SHOT then. `name` is the adapter's in this evaluation; its own where nothing is said.
+    before), and the predictions last. Without a `folder` no text is written down. `examples` are the worked
+    examples shown with each case: the system is FEW_SHOT then. `name` is the adapter's in this evaluation; its
+    own where nothing is said.
     """
     system = name or adapter.name if adapter else BASE if examples is None else FEW_SHOT
     shown = [()] * len(cases) if examples is None else examples
@@ -137,8 +139,8 @@ def predict(
         "cases": cases_digest(cases),
         "prompts": digest_of(prompts),
     }
-    path = folder / f"{system}.jsonl"
-    known = _known(path, head, {case.report.id for case in cases})
+    path = folder / f"{system}.jsonl" if folder else None
+    known = _known(path, head, {case.report.id for case in cases}) if path else {}
     yield from [None] * (len(known) if len(known) < len(cases) else 0)
     # Like lengths together, so that a batch pads little; and in that order here, so that what a writer
     # has finished is on disk soon and not held back by an earlier long one.
@@ -146,13 +148,14 @@ def predict(
     todo = [at for _, at in order]
     if todo:
         answers = writer.write_all([prompts[at] for at in todo], adapter, max_tokens)
-        with _Appending(path) as file:
+        with _Appending(path) if path else nullcontext() as file:
             for at, written in zip(todo, answers, strict=True):
                 text = extract(written.text)
                 copied = _copied(text, shown[at])
                 case = cases[at].report.id
                 known[case] = Prediction(case, text, written.finish, written.tokens, round(written.seconds, 4), copied)
-                file.add(known[case])
+                if file is not None:
+                    file.add(known[case])
                 yield None
     rows = tuple(known[case.report.id] for case in cases)
     cluster = adapter.manifest.get("cluster") if adapter else None

@@ -9,6 +9,7 @@
     ├── BundleError           an adapter bundle that must not be served
     │   └── DigestError       a file is not the one that was judged
     ├── DamageError           something that was kept is not what was written
+    ├── SealedError           a text that was kept is sealed with a key that is not given
     ├── GateError             a certificate that does not allow what is asked of it
     ├── ConflictError         somebody else changed the routes meanwhile
     ├── DuplicateError        a request id that stands for another report already
@@ -69,6 +70,10 @@ class DigestError(BundleError):
 
 class DamageError(RadimpressError):
     """Something that was kept is not what was written: a broken chain, a sealed text that does not open."""
+
+
+class SealedError(RadimpressError):
+    """A text that was kept is sealed, and its key is not among those given."""
 
 
 class GateError(RadimpressError):

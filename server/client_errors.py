@@ -9,7 +9,7 @@ ClientError                   INTERNAL, UNKNOWN and whatever else has no kind of
 ├── OverloadedError           RESOURCE_EXHAUSTED: try again after `retry_after` seconds
 ├── UnavailableError          UNAVAILABLE: no server could be reached, or none is ready
 ├── DeadlineExceededError     DEADLINE_EXCEEDED: the client's timeout passed
-└── AdapterDamagedError       DATA_LOSS: the adapter's files are not those that were judged
+└── DamagedError              DATA_LOSS: the adapter is not the one that was judged, or an answer not as it was written
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class DeadlineExceededError(ClientError):
     """The client's timeout passed."""
 
 
-class AdapterDamagedError(ClientError):
-    """The adapter that should answer is not the file that was judged; only the operator can help."""
+class DamagedError(ClientError):
+    """The adapter is not the file that was judged, or an answer not what was written; only the operator can help."""
 
 
 _KINDS: Mapping[grpc.StatusCode, type[ClientError]] = {
@@ -100,7 +100,7 @@ _KINDS: Mapping[grpc.StatusCode, type[ClientError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: OverloadedError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
-    grpc.StatusCode.DATA_LOSS: AdapterDamagedError,
+    grpc.StatusCode.DATA_LOSS: DamagedError,
 }
 
 

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 from typing import TypeVar
 
@@ -137,17 +136,15 @@ class Evaluator:
         bundles = [self._registry.bundle(one) for one in (adapter, *_serving(table, adapter))]
         recipe = Recipe(eval=EvalRecipe(cases=cases, few_shot=0, max_tokens=self._max_tokens))
         writer = EngineWriter(self._engine, ahead=1)
-        with TemporaryDirectory(prefix="radimpress-") as out:
-            try:
-                done = steps.evaluate(parts, clusters, bundles, writer, Path(out), recipe, watched)
-            except GateError as error:
-                raise InputError("dataset", f"cannot be judged on: {error}") from None
-            except ConfigError as error:
-                raise GateError(str(error)) from None
-            watched.tell(Progress("judge", 0, 1))
-            candidate = steps.system_names(bundles)[0]
-            certificate = steps.gate(done.scores, candidate, table, recipe.gate, Path(out) / "certificate.json")
-        return certificate.encode()
+        try:
+            # What is written stays in memory: reports' texts belong in no temporary file.
+            done = steps.evaluate(parts, clusters, bundles, writer, None, recipe, watched)
+        except GateError as error:
+            raise InputError("dataset", f"cannot be judged on: {error}") from None
+        except ConfigError as error:
+            raise GateError(str(error)) from None
+        watched.tell(Progress("judge", 0, 1))
+        return steps.gate(done.scores, steps.system_names(bundles)[0], table, recipe.gate).encode()
 
 
 class _Watched:

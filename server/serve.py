@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from threading import Thread
 from typing import Any
 
@@ -111,9 +111,10 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
         upkeep = Upkeep(registry, engine, journal, metrics)
         await asyncio.to_thread(registry.watch, settings.registry_poll_seconds, upkeep.changed)
         await asyncio.to_thread(upkeep.changed, registry.current())
-        health = Health(SERVICES, registry)
+        health = Health(SERVICES, registry, engine)
         if settings.metrics_listen is not None:
-            await stack.enter_async_context(exposing(settings.metrics_listen, metrics, lambda: health.ready))
+            shown = exposing(settings.metrics_listen, metrics, lambda: health.alive, lambda: health.missing)
+            await stack.enter_async_context(shown)
 
         server = _server(settings, metrics, audit)
         plain: Any = _Generic(server)
@@ -128,8 +129,8 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
         stack.push_async_callback(server.stop, settings.drain_seconds)
         stack.push_async_callback(health.end)
         monitor = Monitor(registry, journal, metrics, settings.trial_alpha)
-        for work in (health.watch(), monitor.run(), upkeep.run()):
-            stack.push_async_callback(_end, asyncio.create_task(_told(work)))
+        for work in (health.watch, monitor.run, upkeep.run):
+            stack.push_async_callback(_end, asyncio.create_task(_repeated(work)))
 
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
         table = registry.current().number
@@ -167,8 +168,13 @@ def settle() -> None:
 
 @contextmanager
 def serving(settings: ServerSettings, engine: Engine, registry: Registry) -> Iterator[str]:
-    """Serves on a thread of this process while the block runs; gives the address."""
+    """Serves on a thread of this process while the block runs; gives the address.
+
+    Raises:
+        RadimpressError: what `running` raises, at its start or at its end.
+    """
     address: Future[str] = Future()
+    failed: list[Exception] = []
     loop = asyncio.new_event_loop()
     end = asyncio.Event()
 
@@ -183,8 +189,10 @@ def serving(settings: ServerSettings, engine: Engine, registry: Registry) -> Ite
             raise
 
     def work() -> None:
-        with suppress(Exception):
+        try:
             loop.run_until_complete(main())
+        except Exception as error:
+            failed.append(error)
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
@@ -197,9 +205,13 @@ def serving(settings: ServerSettings, engine: Engine, registry: Registry) -> Ite
         if not loop.is_closed():
             loop.call_soon_threadsafe(end.set)
         thread.join()
+    # Whoever served must not believe that all was kept where the end failed.
+    if failed:
+        raise failed[0]
 
 
 _HEALTH = health.SERVICE_NAME
+_AGAIN_SECONDS = 1.0
 _OPTIONS = (
     # Without this a second server on the same port would take half of the first one's requests.
     ("grpc.so_reuseport", 0),
@@ -249,17 +261,16 @@ def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
         raise ConfigError(f"cannot listen on {settings.listen} ({type(error).__name__})") from error
 
 
-async def _told(work: Coroutine[Any, Any, None]) -> None:
-    """Work in the background; an error that ends it is told, as nobody waits for it."""
-    try:
-        await work
-    except Exception as error:
-        _log.error(
-            "background_ended",
-            work=getattr(work, "__qualname__", ""),
-            kind=type(error).__name__,
-            where=log.where(error),
-        )
+async def _repeated(work: Callable[[], Awaitable[None]]) -> None:
+    """Work in the background until it is cancelled; an error that ends it is told, and after a while it begins anew."""
+    while True:
+        try:
+            await work()
+        # Nobody waits for it, and what happened once must not leave the server unwatched until it is restarted.
+        except Exception as error:
+            name = getattr(work, "__qualname__", "")
+            _log.error("background_failed", work=name, kind=type(error).__name__, where=log.where(error))
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -49,6 +49,7 @@ _KINDS = (
     _Kind(errors.DuplicateError, grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_TAKEN"),
     _Kind(errors.DigestError, grpc.StatusCode.DATA_LOSS, "DIGEST_DIFFERS"),
     _Kind(errors.DamageError, grpc.StatusCode.DATA_LOSS, "DAMAGED"),
+    _Kind(errors.SealedError, grpc.StatusCode.FAILED_PRECONDITION, "KEY_NOT_GIVEN"),
     _Kind(errors.BundleError, grpc.StatusCode.FAILED_PRECONDITION, "BUNDLE_REFUSED"),
     _Kind(errors.GateError, grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_BY_GATE"),
     _Kind(errors.ConflictError, grpc.StatusCode.ABORTED, "ROUTE_TABLE_MOVED", 0.1),

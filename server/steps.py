@@ -99,6 +99,9 @@ def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
     """Clusters the training reports' clinics; what was fitted from the same reports is kept.
 
     Clusters of other reports that stand in `out` give their keys and titles to those that go on.
+
+    Raises:
+        InputError: what stands in `out` cannot be read: a fit would give its adapters' clusters other keys.
     """
     embedder, rules = open_embedder(recipe.cluster.embedder), fit_rules(recipe)
     before = None
@@ -106,8 +109,11 @@ def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
         before = load_clusters(out)
         if (before.data, before.embedder_digest) == (data_digest(parts.train, rules), embedder.digest):
             return before
-    except (NotFoundError, InputError):
+    except NotFoundError:
         pass
+    except InputError as error:
+        how = "move it away, and the fit names all clusters anew, or write to another file"
+        raise InputError(str(out), f"cannot lend its keys and titles: {error.problem}; {how}") from None
     made = fit_clusters(parts.train, embedder, rules, cache=default_cache(), before=before, track=track)
     made.save(out)
     return made
@@ -236,7 +242,7 @@ def evaluate(
     clusters: Clusters,
     bundles: Sequence[AdapterBundle],
     writer: Writer,
-    out: Path,
+    out: Path | None,
     recipe: Recipe,
     track: Track,
     *,
@@ -247,7 +253,7 @@ def evaluate(
 
     A cluster's adapter is asked for its own clinics only: it can serve nobody else. Scores of the
     training part are for looking at, and the gate refuses them. What was answered before is read from
-    `out`, so that a run that was broken off goes on.
+    `out`, so that a run that was broken off goes on; without `out` nothing is written down.
 
     Raises:
         ConfigError: an adapter was fitted for other clusters.
@@ -258,8 +264,9 @@ def evaluate(
         if bundle.manifest["clusters"] != clusters.digest:
             raise ConfigError(f"{bundle.name} was fitted for other clusters than these; train again")
     # Whatever refuses this evaluation, nobody is judged on the scores of an earlier one.
-    for name in ("scores.json", "summary.json"):
-        (out / name).unlink(missing_ok=True)
+    if out is not None:
+        for name in ("scores.json", "summary.json"):
+            (out / name).unlink(missing_ok=True)
     cases = choose_cases(
         getattr(parts, part), clusters, limit=settings.cases, seed=settings.seed, per_modality=settings.per_modality
     )
@@ -282,9 +289,10 @@ def evaluate(
     written += baselines(cases, parts.train, index)
     scores = score(cases, written, clusters, PROMPT_VERSION, split=part, neural=neural)
     refuse(cases, written, scores, fitted, tokens=tokens, limit=room)
-    scores.save(out / "scores.json")
     summary = summarize(scores)
-    write_json(out / "summary.json", summary)
+    if out is not None:
+        scores.save(out / "scores.json")
+        write_json(out / "summary.json", summary)
     return Evaluation(cases, tuple(written), scores, summary)
 
 
@@ -293,7 +301,7 @@ def _ask(
     writer: Writer,
     bundle: AdapterBundle | None,
     max_tokens: int,
-    out: Path,
+    out: Path | None,
     track: Track,
     examples: Sequence[Sequence[Report]] | None = None,
     name: str = "",
@@ -301,7 +309,8 @@ def _ask(
     """One system's predictions, with a bar where anything is left to ask."""
     name = name or (BASE if examples is None else FEW_SHOT)
     # Closed here and now, whoever breaks it off: an engine must not be left with prompts that nobody waits for.
-    with closing(predict(cases, writer, bundle, max_tokens, out / "predictions", examples, name)) as answers:
+    folder = out / "predictions" if out else None
+    with closing(predict(cases, writer, bundle, max_tokens, folder, examples, name)) as answers:
         first = next(answers)
         if first is not None:
             return first
@@ -346,13 +355,13 @@ def gate(
     candidate: str,
     table: RouteTable | None,
     rule: Rule,
-    out: Path,
+    out: Path | None = None,
     *,
     against: str | None = None,
     bundles: Path | None = None,
     key: Ed25519PrivateKey | None = None,
 ) -> Certificate:
-    """Judges a candidate as `verdicts` does and writes its certificate, signed where a key is given.
+    """Judges a candidate as `verdicts` does and writes its certificate, signed where a key is given; to `out` if any.
 
     In the folder `bundles` stands what the candidate was fitted on, where the last `train` was there.
     """
@@ -362,7 +371,8 @@ def gate(
     certificate = replace(certificate, adapter=candidate.partition("@")[0])
     if key is not None:
         certificate = certificate.signed(key)
-    write_atomic(out, certificate.encode())
+    if out is not None:
+        write_atomic(out, certificate.encode())
     return certificate
 
 

@@ -39,6 +39,7 @@ class Upkeep:
         self._metrics = metrics
         # Digest -> name, of every adapter that a table of this server's time gave requests to.
         self._names: dict[str, str] = {}
+        self._purged = -_PURGE
 
     def changed(self, table: RouteTable) -> None:
         """The registry changed, and this table is current now; called on the registry's thread."""
@@ -52,13 +53,12 @@ class Upkeep:
 
     async def run(self) -> None:
         """Every second figures, every hour what is old enough; until cancelled."""
-        purged = -_PURGE
         while True:
             self._metrics.journal_queue(self._journal.waiting)
             if self._keeper is not None:
                 self._metrics.resident(self._names.get(digest, digest[:12]) for digest in self._keeper.resident())
-            if time.monotonic() - purged > _PURGE:
-                purged = time.monotonic()
+            if time.monotonic() - self._purged > _PURGE:
+                self._purged = time.monotonic()
                 await self._purge()
             await asyncio.sleep(_EVERY)
 

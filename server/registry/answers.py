@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from radimpress.clustering.cell import Cell
-from radimpress.reports.errors import ConfigError
+from radimpress.reports.errors import SealedError
 from radimpress.reports.report import Modality
 from radimpress.server.registry.tables import Base
 from radimpress.server.routes import Arm
@@ -226,7 +226,7 @@ def answer_of(row: Row[Any], seal: Seal | None) -> Answer:
 
     Raises:
         DamageError: its message was changed.
-        ConfigError: it is sealed, and the key is not given.
+        SealedError: its key is not given.
     """
     plain = opened(row.message, seal, about(row.clinic, row.request_id))
     return Answer(
@@ -258,12 +258,12 @@ def opened(data: bytes, seal: Seal | None, owner: bytes) -> bytes:
 
     Raises:
         DamageError: it was changed.
-        ConfigError: its key is not given.
+        SealedError: its key is not given.
     """
     if seal is not None:
         return seal.open(data, owner)
     if is_sealed(data):
-        raise ConfigError("feedback_keys: texts in the registry are sealed, and no key is given")
+        raise SealedError("feedback_keys: texts in the registry are sealed, and no key is given")
     return data
 
 

@@ -25,12 +25,14 @@ class Batcher(Generic[A, B]):
 
     Args:
         name: of the thread.
-        work: answers each of a batch, in order. An error is everybody's, but for an InputError: then each is
-            worked on alone, so that it is told to whom it belongs.
+        work: answers each of a batch, in order; an error among the answers is told to whom it belongs. An
+            error that it raises is everybody's, but for an InputError: then each is worked on alone.
         waiting: asks that may wait; further ones are refused.
     """
 
-    def __init__(self, name: str, work: Callable[[Sequence[A]], Sequence[B]], *, waiting: int = _WAITING) -> None:
+    def __init__(
+        self, name: str, work: Callable[[Sequence[A]], Sequence[B | Exception]], *, waiting: int = _WAITING
+    ) -> None:
         self._work = work
         self._waiting = waiting
         self._queue: SimpleQueue[_Ask[A, B] | None] = SimpleQueue()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, func, make_url, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -29,6 +29,15 @@ _POSTGRES = {"connect_timeout": "5", "tcp_user_timeout": "10000", "application_n
 # Seen by other transactions as a conflict: serialisation failure, deadlock.
 _CONFLICTS = {"40001", "40P01"}
 _FULL = {"SQLITE_FULL", "53100"}
+_WAITED = "55P03"
+# What PostgreSQL calls a limit of its own that a value is beyond: too large for an index, too many columns.
+_BEYOND = "54000"
+# A server that stands still in the middle of a change, frozen or cut off, loses its lock, and those behind it do
+# not wait for ever; the second is longer. In milliseconds; by transaction, which PgBouncer lets pass.
+_STILL_MS = 5_000
+_LOCK_MS = 8_000
+# A change of the schema may take its time.
+_SCHEMA_MS = 600_000
 _BEGIN = "radimpress_begin"
 
 
@@ -108,7 +117,7 @@ class Database:
                 connection.execution_options(**{_BEGIN: "IMMEDIATE"})
             with connection.begin():
                 if lock is not None and self.shared:
-                    connection.execute(select(func.pg_advisory_xact_lock(int(lock))))
+                    connection.execute(_lock(lock))
                 yield connection
 
     @contextmanager
@@ -140,6 +149,16 @@ class Database:
             self._inode = found
 
 
+def _lock(lock: Lock) -> Select[Any]:
+    """PostgreSQL's statement that waits for a lock, for so long and no longer."""
+    patience = _SCHEMA_MS if lock is Lock.SCHEMA else _LOCK_MS
+    return select(
+        func.set_config("lock_timeout", str(patience), True),
+        func.set_config("idle_in_transaction_session_timeout", str(_STILL_MS), True),
+        func.pg_advisory_xact_lock(int(lock)),
+    )
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """A database's errors in our words, which hold no SQL, no URL and no value.
@@ -154,7 +173,7 @@ def translated() -> Iterator[None]:
     except IntegrityError:
         raise ConflictError("the registry was changed at the same moment; look again") from None
     except DataError:
-        raise InputError("value", "cannot be kept in the registry") from None
+        raise _not_kept() from None
     except DBAPIError as error:
         raise _spoken(error.orig) from None
     except SQLAlchemyError as error:
@@ -166,12 +185,20 @@ def cannot_open(error: Exception) -> ConfigError:
     return ConfigError(f"registry: cannot be opened ({type(error).__name__})")
 
 
-def _spoken(error: object) -> ConflictError | UnavailableError:
+def _not_kept() -> InputError:
+    return InputError("value", "cannot be kept in the registry")
+
+
+def _spoken(error: object) -> ConflictError | InputError | UnavailableError:
     code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None) or type(error).__name__
+    if code == _BEYOND:
+        return _not_kept()
     if code in _CONFLICTS:
         return ConflictError("the registry was changed at the same moment; look again")
     if code in _FULL:
         return UnavailableError("the registry's disk is full")
+    if code == _WAITED:
+        return UnavailableError("another server holds the registry's lock")
     return UnavailableError(f"the registry cannot be reached now ({code})")
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, ins
 from sqlalchemy.dialects import postgresql, sqlite
 
 from radimpress.clustering.cell import Cell
-from radimpress.reports.errors import NotFoundError
+from radimpress.reports.errors import NotFoundError, RadimpressError
 from radimpress.reports.files import canonical
 from radimpress.reports.report import Modality, Report, parse_modality
 from radimpress.server.registry.answers import (
@@ -100,6 +100,8 @@ class Journal:
         Raises:
             OverloadError: too many wait to be recorded.
             UnavailableError: the database cannot be reached, or its disk is full.
+            DamageError: the one that was recorded first was changed.
+            SealedError: the one that was recorded first is sealed with a key that is not given.
         """
         return await self._records.ask(answer)
 
@@ -108,6 +110,8 @@ class Journal:
 
         Raises:
             UnavailableError: the database cannot be reached.
+            DamageError: it was changed.
+            SealedError: its key is not given.
         """
         if self._glance is not None and self._glance.absent(clinic=clinic, request_id=request_id):
             return None
@@ -192,7 +196,7 @@ class Journal:
 
         Raises:
             DamageError: a text was changed.
-            ConfigError: a text is sealed, and its key is not given.
+            SealedError: a text's key is not given.
             UnavailableError: the database cannot be reached.
         """
         joined = signed.join(answers, signed.c.answer == answers.c.number)
@@ -215,19 +219,27 @@ class Journal:
         Raises:
             UnavailableError: the database cannot be reached.
         """
-        old = time_text(now - timedelta(days=self._days))
-        some = select(answers.c.number).where(answers.c.message.is_not(None), answers.c.created < old).limit(_PAGE)
+        old, last, count = time_text(now - timedelta(days=self._days)), 0, 0
+        some = (
+            select(answers.c.number)
+            .where(answers.c.message.is_not(None), answers.c.created < old, answers.c.number > bindparam("last"))
+            .order_by(answers.c.number)
+            .limit(_PAGE)
+        )
         gone = {"request_id": None, "message": None, "subject": "", "asked": ""}
-        count = 0
         while True:
-            with self._database.connected(Lock.ANSWERS) as connection:
-                numbers = connection.scalars(some).all()
-                connection.execute(update(answers).where(answers.c.number.in_(numbers)).values(gone))
-            count += len(numbers)
+            # Looked for without the lock, in one pass: nothing is recorded meanwhile that is old.
+            with self._database.connected() as connection:
+                numbers = connection.scalars(some, {"last": last}).all()
+            if numbers:
+                last = numbers[-1]
+                those = answers.c.number.in_(numbers), answers.c.message.is_not(None)
+                with self._database.connected(Lock.ANSWERS) as connection:
+                    count += connection.execute(update(answers).where(*those).values(gone)).rowcount
             if len(numbers) < _PAGE:
                 return count
 
-    def _record(self, batch: Sequence[Answer]) -> list[Answer]:
+    def _record(self, batch: Sequence[Answer]) -> Sequence[Answer | Exception]:
         with self._database.connected(Lock.ANSWERS) as connection:
             number = _last(connection)
             given = [replace(answer, number=number + at) for at, answer in enumerate(batch, start=1)]
@@ -238,18 +250,22 @@ class Journal:
             kept = self._kept(connection, [answer.key for answer in given])
         return [kept[answer.key] for answer in given]
 
-    def _find(self, batch: Sequence[_Key]) -> list[Answer | None]:
+    def _find(self, batch: Sequence[_Key]) -> Sequence[Answer | Exception | None]:
         with self._database.connected() as connection:
             kept = self._kept(connection, batch)
         return [kept.get(key) for key in batch]
 
-    def _kept(self, connection: Connection, keys: Sequence[_Key]) -> dict[_Key, Answer]:
+    def _kept(self, connection: Connection, keys: Sequence[_Key]) -> dict[_Key, Answer | Exception]:
+        """What was answered, or why it cannot be read, which is told to nobody else."""
         given = {"clinics": {key[0] for key in keys}, "request_ids": {key[1] for key in keys}}
-        wanted, found = set(keys), dict[_Key, Answer]()
+        wanted, found = set(keys), dict[_Key, Answer | Exception]()
         for row in connection.execute(_BY_NAME, given):
             key = (row.clinic, row.request_id, row.shadow)
             if key in wanted:
-                found[key] = answer_of(row, self._seal)
+                try:
+                    found[key] = answer_of(row, self._seal)
+                except RadimpressError as error:
+                    found[key] = error
         return found
 
     def _sign(self, text: Signed) -> None:

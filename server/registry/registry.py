@@ -115,7 +115,7 @@ class Registry(View):
             row.path, row.manifest_digest = place, manifest_digest
             made = row.value
             events.append(session, actor, "register", digest=made.digest, detail=f"{made} in {place}")
-        self._take_up()
+        self._changed()
         return made
 
     def promote(
@@ -214,7 +214,7 @@ class Registry(View):
                 row.retired = now().isoformat()
                 events.append(session, actor, "retire", digest=row.digest, detail=str(row.value))
             made = row.value
-        self._take_up()
+        self._changed()
         return made
 
     def _append(
@@ -248,14 +248,15 @@ class Registry(View):
                 content=content_of(table),
                 created=table.created,
             )
-        self._take_up()
+        self._changed()
         return table
 
-    def _take_up(self) -> None:
-        """What was changed here counts here at once."""
+    def _changed(self) -> None:
+        """What was changed here counts here at once, where anybody asked for the current table before."""
         # The change is made, whether or not it can be looked at: the watch will.
-        with suppress(NotFoundError, UnavailableError):
-            self.refresh()
+        if self._current is not None:
+            with suppress(NotFoundError, UnavailableError):
+                self._take_up()
 
     def _expected(self, number: int) -> RouteTable:
         current = self.table()

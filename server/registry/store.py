@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -60,6 +60,11 @@ class Store:
             # A URL may hold a password, and a driver's message the URL.
             raise ConfigError(f"bundles: the URL cannot be opened ({type(error).__name__})") from None
 
+    @property
+    def distant(self) -> bool:
+        """Whether it is reached by a URL."""
+        return self._remote is not None
+
     def name(self, path: str) -> str:
         """A bundle's path as it is registered.
 
@@ -92,7 +97,7 @@ class Store:
         if self._remote is None:
             return self._inside(path)
         kept = self._root / manifest_digest
-        if manifest_digest and not anew and (kept / MANIFEST).is_file():
+        if manifest_digest and not anew and _is_whole(kept, manifest_digest):
             return kept
         name = self.name(path)
         with _told(name), self._side() as side:
@@ -154,8 +159,14 @@ def _checked(side: Path, told: str) -> tuple[AdapterBundle, str]:
     return bundle, sha256_file(side / MANIFEST)
 
 
+def _is_whole(folder: Path, manifest_digest: str) -> bool:
+    with suppress(RadimpressError, OSError):
+        return _checked(folder, folder.name)[1] == manifest_digest
+    return False
+
+
 def _settle(side: Path, target: Path) -> Path:
-    """Moves a side folder to its place, unless the same is there already."""
+    """Moves a side folder to its place, unless the same is there already; what is there and damaged gives way."""
     for file in _FILES:
         # No report text is in a bundle: whoever serves may read it.
         (side / file).chmod(0o644)
@@ -163,12 +174,21 @@ def _settle(side: Path, target: Path) -> Path:
             os.fsync(opened.fileno())
     side.chmod(0o755)
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        side.rename(target)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-    return target
+    digest = sha256_file(side / MANIFEST)
+    while True:
+        try:
+            side.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            if _is_whole(target, digest):
+                return target
+            # Whoever reads its files goes on with those that were opened.
+            with suppress(FileNotFoundError):
+                damaged = target.rename(side_folder(target.parent))
+                shutil.rmtree(damaged, ignore_errors=True)
+        else:
+            return target
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +32,30 @@ from radimpress.server.registry.watch import Watch
 from radimpress.server.rollout import plan
 from radimpress.server.routes import AdapterVersion, RouteTable
 from radimpress.trainer.bundle import AdapterBundle
+
+# So long the last table stays while bundles of the next are brought here, in seconds.
+_PATIENCE = 60.0
+_State = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A table that is taken up once its bundles are at hand."""
+
+    state: _State
+    table: RouteTable
+    bundles: list[Future[AdapterBundle]]
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is waited for any more; what could not be had is told to whoever asks for it."""
+        return all(one.done() for one in self.bundles) or self.left <= 0
+
+    @property
+    def left(self) -> float:
+        """Seconds that it is waited for at most."""
+        return self.since + _PATIENCE - time.monotonic()
 
 
 class View:
@@ -56,7 +83,8 @@ class View:
         # Copies of tables that were read, good until the event that they were read at is no longer the newest.
         self._copies: tuple[str, dict[int, RouteTable]] = ("", {})
         self._current: RouteTable | None = None
-        self._seen = (0, "")
+        self._seen: _State = (0, "")
+        self._coming: _Coming | None = None
         self._refreshing = threading.Lock()
         self._watch: Watch | None = None
 
@@ -82,21 +110,16 @@ class View:
         return self._current or self.refresh()
 
     def refresh(self) -> RouteTable:
-        """Takes up the newest table, once its bundles are at hand.
+        """Takes up the newest table, once its bundles are at hand; waits for them for a minute at most.
 
         Raises:
             NotFoundError: there is none yet.
             UnavailableError: the database cannot be reached.
         """
-        with self._refreshing:
-            with self._database.reading() as session:
-                seen, table = _state(session), self._table(session, 0)
-            for _, adapter in plan.uses(table):
-                # What cannot be had now is told to whoever asks for it.
-                with suppress(RadimpressError):
-                    self.bundle(adapter)
-            self._current, self._seen = table, seen
-            return table
+        while (coming := self._take_up()) is not None:
+            wait(coming.bundles, max(coming.left, 0))
+        assert self._current is not None
+        return self._current
 
     def watch(self, poll: float = 0.25, changed: Callable[[RouteTable], None] | None = None) -> None:
         """Keeps `current` fresh from now on, on a thread of its own, until `close`.
@@ -114,10 +137,7 @@ class View:
 
         def look() -> None:
             nonlocal told
-            with self._database.reading() as session:
-                seen = _state(session)
-            if seen != self._seen:
-                self.refresh()
+            self._take_up()
             # What this process changed itself was seen already, and is told all the same.
             if changed is not None and told != self._seen:
                 changed(self.current())
@@ -140,13 +160,22 @@ class View:
             raise UnavailableError("the registry cannot be reached now")
 
     def bundle(self, adapter: AdapterVersion) -> AdapterBundle:
-        """The registered bundle, exactly as it was registered; on the path of every request.
+        """The registered bundle, exactly as it was registered.
 
         Raises:
             DigestError: it is gone, or its manifest is not the registered one.
             UnavailableError: it lies elsewhere, and cannot be brought here now.
         """
-        return self._shelf.bundle(adapter)
+        return self._shelf.bring(adapter).result()
+
+    async def brought(self, adapter: AdapterVersion) -> AdapterBundle:
+        """`bundle` on the path of every request: holds up nobody while it is brought here.
+
+        Raises:
+            RadimpressError: what `bundle` raises.
+        """
+        kept = self._shelf.kept(adapter)
+        return kept if kept is not None else await asyncio.wrap_future(self._shelf.bring(adapter))
 
     def verify(self, adapter: AdapterVersion) -> None:
         """Reads a registered version's files anew, those of a URL from there.
@@ -220,15 +249,32 @@ class View:
                 raise DamageError(f"no event made route table {made + 1}")
         return count
 
+    def _take_up(self) -> _Coming | None:
+        """Takes up the newest table if its bundles are at hand; gives what is waited for if not."""
+        with self._refreshing:
+            with self._database.reading() as session:
+                state = _state(session)
+                if state == self._seen and self._current is not None:
+                    self._coming = None
+                    return None
+                table = self._table(session, 0)
+            if self._coming is None or self._coming.state != state:
+                self._coming = _Coming(state, table, [self._shelf.bring(adapter) for _, adapter in plan.uses(table)])
+            if not self._coming.ready:
+                return self._coming
+            self._current, self._seen, self._coming = table, state, None
+            return None
+
     def _table(self, session: Session, number: int) -> RouteTable:
         newest, event = _state(session)
         if not newest:
             raise NotFoundError("there is no route table yet: adopt clusters first")
         if not 0 <= number <= newest:
             raise NotFoundError(f"there is no route table {number}")
-        if event != self._copies[0]:
-            self._copies = (event, {})
-        copies = self._copies[1]
+        copied, copies = self._copies
+        if event != copied:
+            copies = {}
+            self._copies = (event, copies)
         wanted = number or newest
         if wanted not in copies:
             # A table never changes, and an adapter only with an event: the copy is as good as the original.
@@ -236,7 +282,7 @@ class View:
         return copies[wanted]
 
 
-def _state(session: Session) -> tuple[int, str]:
+def _state(session: Session) -> _State:
     """The newest route table's number and the newest event's chain: one of them moves when anything does.
 
     The chain, and not the event's number, as a database may have been restored from a copy.

@@ -94,7 +94,8 @@ class Shadow:
 
     async def _write(self, report: Report, prompt: str, adapter: AdapterVersion, answer: Answer) -> Answer:
         began = time.monotonic()
-        written = await write(self._engine, prompt, self._registry.bundle(adapter), Limits(self._max_tokens))
+        bundle = await self._registry.brought(adapter)
+        written = await write(self._engine, prompt, bundle, Limits(self._max_tokens))
         # An impression without words is noticed, as the answer that it would have been.
         noticed = await asyncio.to_thread(annotate, report, extract(written.text), written.finish)
         return replace(

@@ -21,7 +21,7 @@ from threading import Event, Lock, Thread
 
 import structlog
 
-from radimpress.reports.errors import ConfigError, UnavailableError
+from radimpress.reports.errors import ConfigError, DamageError, UnavailableError
 from radimpress.server.security.trail import START, last_line, link, newest_part, part_of
 
 _SYNC_SECONDS = 1.0
@@ -41,8 +41,9 @@ class Audit:
         most: bytes of a file, after which it is closed as `<server>.<number of its first line>.jsonl`.
 
     Raises:
-        ConfigError: the name is no file name, the folder cannot be written, another server has the
-            file, or the file's last line is not one of a trail.
+        ConfigError: the name is no file name, the folder cannot be written or read, another server has
+            the file, or the last line of the file, or of the one before it, is not one of a trail.
+        DamageError: the file's first line is not one of a trail, though its last one is.
     """
 
     def __init__(self, folder: Path, server: str, most: int = 1 << 28) -> None:
@@ -51,6 +52,8 @@ class Audit:
         self.path = folder / f"{server}.jsonl"
         self._most = most
         self._lock = Lock()
+        # Held while the file is handed to the disk, which may take long, and while it is exchanged for another.
+        self._exchange = Lock()
         self._dirty = False
         self._broken = ""
         self._end = Event()
@@ -63,6 +66,9 @@ class Audit:
             self._own()
             self._number, self._chain, self._size = self._recover()
             self._first = self._begun()
+        except OSError as error:
+            os.close(self._file)
+            raise ConfigError(f"{self.path}: cannot be gone on with ({type(error).__name__})") from None
         except BaseException:
             os.close(self._file)
             raise
@@ -96,8 +102,11 @@ class Audit:
             UnavailableError: it cannot be written, as when the disk is full; nothing half written stays.
         """
         with self._lock:
+            if self._broken:
+                raise UnavailableError(f"the audit trail cannot be written ({self._broken})")
             if self._size >= self._most:
-                self._turn()
+                with self._exchange:
+                    self._turn()
             if not self._size and self._number:
                 self._go_on()
             self._put(
@@ -119,7 +128,10 @@ class Audit:
         """Hands everything to the disk and gives the file back."""
         self._end.set()
         self._syncer.join()
-        os.close(self._file)
+        with self._lock:
+            # A line that came later would go to whatever file has the number then.
+            self._broken = "closed"
+            os.close(self._file)
         _log.info("audit_closed", file=self.path.name, lines=self._number, head=self._chain)
 
     def _open(self) -> int:
@@ -142,11 +154,14 @@ class Audit:
         """The number of the file's first line; a file that goes on from another begins by saying so."""
         if self._size:
             with self.path.open("rb") as file:
-                return int(json.loads(file.readline())["number"])
+                first = _told(file.readline())
+            if first is None:
+                raise DamageError(f"{self.path}: line 1 is not one of an audit trail; move it aside")
+            return first[0]
         part = newest_part(self.path)
         if part is not None:
             with part.open("rb") as file:
-                self._number, self._chain = self._ended(last_line(file.fileno(), part.stat().st_size)[1])
+                self._number, self._chain = _ended(part, last_line(file.fileno(), part.stat().st_size)[1])
             self._go_on()
         return self._number or 1
 
@@ -180,13 +195,6 @@ class Audit:
         self._size, self._first = 0, self._number + 1
         _log.info("audit_turned", file=part.name, lines=self._number, head=self._chain)
 
-    def _ended(self, last: bytes) -> tuple[int, str]:
-        try:
-            line = json.loads(last)
-            return int(line["number"]), str(line["chain"])
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise ConfigError(f"{self.path}: its last line is not one of an audit trail; move it aside") from None
-
     def _recover(self) -> tuple[int, str, int]:
         """Number and chain of the last whole line, and where it ends; what follows it is put aside."""
         size = os.fstat(self._file).st_size
@@ -202,11 +210,9 @@ class Audit:
             _log.warning("audit_torn", file=self.path.name, bytes=size - whole, aside=aside.name)
         if not last:
             return 0, START, whole
-        return *self._ended(last), whole
+        return *_ended(self.path, last), whole
 
     def _append(self, data: bytes) -> None:
-        if self._broken:
-            raise UnavailableError(f"the audit trail cannot be written ({self._broken})")
         try:
             written = os.write(self._file, data)
             if written != len(data):
@@ -230,8 +236,26 @@ class Audit:
                 continue
             self._dirty = False
             try:
-                os.fsync(self._file)
+                with self._exchange:
+                    os.fsync(self._file)
             except OSError as error:
                 # The kernel may have dropped what it could not write; only a look at the file can tell.
                 self._broken = type(error).__name__
                 _log.error("audit_not_synced", file=self.path.name, errno=error.errno)
+
+
+def _ended(path: Path, last: bytes) -> tuple[int, str]:
+    """Number and chain of the last line of a file."""
+    found = _told(last)
+    if found is None:
+        raise ConfigError(f"{path}: its last line is not one of an audit trail; move it aside")
+    return found
+
+
+def _told(line: bytes) -> tuple[int, str] | None:
+    """Number and chain of a line; None where it is not one of a trail."""
+    try:
+        facts = json.loads(line)
+        return int(facts["number"]), str(facts["chain"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

@@ -1,7 +1,7 @@
 """JSON Web Tokens of an identity provider, verified by its published keys (RFC 7519, RFC 7517).
 
 A token must be signed by RS256, ES256 or EdDSA with a key of the set, name our audience and issuer, and
-hold `exp` and `sub`; `radimpress_role` and, for a clinic's caller, `radimpress_clinics` say the rest.
+hold `exp` and a printable `sub`; `radimpress_role` and, for a clinic's caller, `radimpress_clinics` say the rest.
 """
 
 from __future__ import annotations
@@ -213,6 +213,9 @@ def _parse(data: bytes) -> dict[str, jwt.PyJWK]:
 def _caller(claims: Mapping[str, Any]) -> Caller:
     subject, role = str(claims["sub"]), claims.get("radimpress_role")
     clinics = claims.get("radimpress_clinics", [])
+    # A lone surrogate, which JSON can hold, can be written nowhere, and NUL not in PostgreSQL.
+    if not subject.isprintable():
+        raise UnauthenticatedError("the token's subject holds characters that cannot be printed")
     if not 0 < len(subject) <= _SUBJECT_MAX:
         raise ForbiddenError(f"the token's subject is empty or has more than {_SUBJECT_MAX} characters")
     if role not in tuple(Role):

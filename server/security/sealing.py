@@ -16,7 +16,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from radimpress.reports.errors import ConfigError, DamageError
+from radimpress.reports.errors import ConfigError, DamageError, SealedError
 from radimpress.server.security.files import read_file
 
 # No protobuf message, no JSON and no UTF-8 text of ours begins with a zero byte.
@@ -56,7 +56,7 @@ class Seal:
 
         Raises:
             DamageError: it was changed, or belongs to another place.
-            ConfigError: its key is not among those given.
+            SealedError: its key is not among those given.
         """
         if not is_sealed(data):
             return data
@@ -66,7 +66,7 @@ class Seal:
             raise DamageError("a sealed text is cut short")
         cipher = self._ciphers.get(key)
         if cipher is None:
-            raise ConfigError(f"sealing: the key {key.hex()} is not among those given")
+            raise SealedError(f"feedback_keys: the key {key.hex()} is not among those given")
         try:
             return cipher.decrypt(nonce, rest, about)
         except InvalidTag:

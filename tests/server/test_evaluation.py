@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
@@ -113,6 +114,32 @@ def test_an_evaluation_ends_with_a_certificate_that_promotes(registry: Registry,
     steps = {event.progress.step for event in progress}
     assert {"evaluate base", "evaluate unified"} <= steps
     assert all(0 <= event.progress.done <= event.progress.total for event in progress)
+
+
+def test_no_text_of_an_evaluation_is_written_down_anywhere(
+    registry: Registry, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+
+    class Looking(Knowing):
+        def __init__(self) -> None:
+            super().__init__()
+            self.found: set[str] = set()
+
+        async def generate(
+            self, prompt: str, adapter: AdapterBundle | None, limits: Limits
+        ) -> AsyncGenerator[Piece, None]:
+            self.found |= {path.name for path in temporary.rglob("*")}
+            async for piece in super().generate(prompt, adapter, limits):
+                yield piece
+
+    engine = Looking()
+    with _site(registry, place).serving(engine, datasets=place / "datasets") as address, Peer(address) as peer:
+        _evaluate(peer, cases=20)
+    assert engine.asked
+    assert engine.found == set()
 
 
 def test_fewer_cases_are_asked_about_when_fewer_are_wanted(registry: Registry, place: Path) -> None:

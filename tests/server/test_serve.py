@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 import urllib.request
+from collections.abc import AsyncGenerator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +15,23 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
-from radimpress.reports.errors import ConfigError, NotFoundError
+from radimpress.reports.errors import ConfigError, EngineError, NotFoundError, UnavailableError
+from radimpress.server import serve, upkeep
 from radimpress.server.client import Client
 from radimpress.server.client_errors import ClientError, TokenError
+from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fake import FakeEngine
-from radimpress.server.registry import Registry
+from radimpress.server.registry import Journal, Registry
 from radimpress.server.security.caller import Role
 from radimpress.server.security.sealing import make_key
 from radimpress.server.security.tokens import entry, make_token
 from radimpress.server.security.trail import verify
 from radimpress.server.serve import open_engine, serving
 from radimpress.server.settings import ServerSettings, load_settings
-from tests.server.conftest import CT_LIST, FINDINGS, Site
-from tests.server.peer import Peer, refused
+from radimpress.trainer.bundle import AdapterBundle
+from radimpress.v1 import impression_pb2
+from tests.server.conftest import CT_LIST, FAKE_BASE, FINDINGS, Site
+from tests.server.peer import Held, Peer, refused, report_input
 from tests.server.pki import Authority
 
 ASKED = {"findings": FINDINGS, "modality": "CT", "clinic": "alder"}
@@ -155,6 +162,43 @@ def test_every_answer_has_its_line_in_the_audit_trail(site: Site) -> None:
     assert lines[5]["digest"] == site.second.digest
 
 
+@pytest.mark.parametrize("ending", ["left", "failed"])
+def test_a_stream_that_ended_after_text_had_gone_out_has_its_line_in_the_audit_trail(site: Site, ending: str) -> None:
+    class Ending(Held):
+        async def generate(
+            self, prompt: str, adapter: AdapterBundle | None, limits: Limits
+        ) -> AsyncGenerator[Piece, None]:
+            async for piece in super().generate(prompt, adapter, limits):
+                yield piece
+                if ending == "failed":
+                    raise EngineError("the engine failed")
+
+    site.promote(site.first, CT_LIST)
+    engine, folder = Ending(), site.root / "audit"
+    request = impression_pb2.StreamImpressionRequest(request_id="a", report=report_input(modality="CT", clinic="alder"))
+    with site.serving(engine, audit=folder, server_name="one") as address, Peer(address) as peer:
+        stream: Any = peer.impressions.StreamImpression(request, timeout=60)
+        assert next(stream).started.digest == site.first.digest
+        assert next(stream).piece
+        if ending == "left":
+            stream.cancel()
+        else:
+            with pytest.raises(grpc.RpcError):
+                next(stream)
+        until = time.monotonic() + 10
+        while not engine.ended or not (folder / "one.jsonl").stat().st_size:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    (line,) = (json.loads(line) for line in (folder / "one.jsonl").read_text("utf-8").splitlines())
+    assert (line["action"], line["request_id"], line["digest"], line["table"]) == (
+        "StreamImpression",
+        "a",
+        site.first.digest,
+        2,
+    )
+    assert line["outcome"] == {"left": "CANCELLED", "failed": "INTERNAL"}[ending]
+
+
 def test_with_a_key_no_text_lies_open_in_the_registry(site: Site) -> None:
     key = site.root / "seal.key"
     key.write_text(make_key(), "utf-8")
@@ -178,6 +222,50 @@ def test_metrics_and_readiness_are_shown_over_http(site: Site) -> None:
     assert 'radimpress_answers_total{adapter="unified@1",arm="incumbent",cluster="list"' in said
     assert "radimpress_route_table 2.0" in said
     assert "radimpress_running_requests 0.0" in said
+
+
+def test_upkeep_that_fails_is_told_without_a_word_of_the_error_and_goes_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Forgetful(FakeEngine):
+        fails, looks = 0, 0
+
+        def resident(self) -> frozenset[str]:
+            self.looks += 1
+            if self.fails:
+                self.fails -= 1
+                raise LookupError("no fracture is seen")
+            return super().resident()
+
+    monkeypatch.setattr(serve, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "_EVERY", 0.01)
+    engine = Forgetful(FAKE_BASE)
+    with site.serving(engine):
+        engine.fails, engine.looks = 3, 0
+        until = time.monotonic() + 10
+        while engine.looks < 6:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    told = [line for line in "".join(capsys.readouterr()).splitlines() if "background_failed" in line]
+    assert len(told) == 3
+    assert all("LookupError" in line and "test_serve.py:" in line and "Upkeep.run" in line for line in told)
+    assert not any("fracture" in line for line in told)
+
+
+def test_old_texts_are_purged_once_an_hour_however_often_upkeep_begins_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purged = []
+
+    def purge(_: Journal, now: datetime) -> int:
+        purged.append(now)
+        raise LookupError
+
+    monkeypatch.setattr(serve, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(Journal, "purge", purge)
+    with site.serving():
+        time.sleep(0.5)
+    assert len(purged) == 1
 
 
 def test_a_server_without_reflection_tells_nobody_its_services(site: Site) -> None:
@@ -238,6 +326,18 @@ def test_the_block_that_fails_still_stops_the_server(site: Site) -> None:
     with Client(address, timeout=2) as client, pytest.raises(ClientError) as caught:
         client.generate(**ASKED)
     assert caught.value.code in _AWAY
+
+
+def test_an_end_that_fails_is_not_taken_for_a_good_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = Journal.close
+
+    def fails(journal: Journal) -> None:
+        close(journal)
+        raise UnavailableError("the last answers could not be written")
+
+    monkeypatch.setattr(Journal, "close", fails)
+    with pytest.raises(UnavailableError, match="last answers"), site.serving():
+        pass
 
 
 def test_a_registry_serves_again_after_its_server_stopped(site: Site) -> None:

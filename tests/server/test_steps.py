@@ -61,6 +61,7 @@ class Knowing:
     base_digest: str = FAKE_BASE
     base_name: str = "knowing"
     context: int = 4096
+    closed: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
     fails_after: int = 10_000
 

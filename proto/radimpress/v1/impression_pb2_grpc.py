@@ -105,8 +105,13 @@ class ImpressionServiceServicer:
         RetryInfo says.
         INTERNAL: the model wrote nothing, or the engine failed. Do not retry.
         DEADLINE_EXCEEDED: the deadline passed before the impression was complete.
-        DATA_LOSS: the adapter that serves this slice is not the file that was judged; nothing is
-        answered in its place. Do not retry; tell the operator.
+        DATA_LOSS: the adapter that serves this slice is not the file that was judged, or the answer that
+        this `request_id` had before is not what was written (reason DAMAGED); nothing is answered in its
+        place. Do not retry; tell the operator.
+        FAILED_PRECONDITION: the answer that this `request_id` had before is sealed with a key that the
+        server was not given. Do not retry; tell the operator.
+        UNAVAILABLE: the registry, or the bundle of the adapter that serves this slice, cannot be reached
+        now. Retry when RetryInfo says.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,6 +150,7 @@ class ImpressionServiceServicer:
         Codes:
         INVALID_ARGUMENT: a field is empty or too long, or the report is not the one that was asked about.
         NOT_FOUND: the clinic has no answer with this `request_id`, or it was kept long enough.
+        DATA_LOSS, FAILED_PRECONDITION, UNAVAILABLE: as GenerateImpression.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -63,8 +63,13 @@ class ImpressionServiceStub:
     RetryInfo says.
     INTERNAL: the model wrote nothing, or the engine failed. Do not retry.
     DEADLINE_EXCEEDED: the deadline passed before the impression was complete.
-    DATA_LOSS: the adapter that serves this slice is not the file that was judged; nothing is
-    answered in its place. Do not retry; tell the operator.
+    DATA_LOSS: the adapter that serves this slice is not the file that was judged, or the answer that
+    this `request_id` had before is not what was written (reason DAMAGED); nothing is answered in its
+    place. Do not retry; tell the operator.
+    FAILED_PRECONDITION: the answer that this `request_id` had before is sealed with a key that the
+    server was not given. Do not retry; tell the operator.
+    UNAVAILABLE: the registry, or the bundle of the adapter that serves this slice, cannot be reached
+    now. Retry when RetryInfo says.
     """
     StreamImpression: _grpc.UnaryStreamMultiCallable[_impression_pb2.StreamImpressionRequest, _impression_pb2.StreamImpressionResponse]
     """StreamImpression answers with the provenance first, then pieces of text as they are written,
@@ -91,6 +96,7 @@ class ImpressionServiceStub:
     Codes:
     INVALID_ARGUMENT: a field is empty or too long, or the report is not the one that was asked about.
     NOT_FOUND: the clinic has no answer with this `request_id`, or it was kept long enough.
+    DATA_LOSS, FAILED_PRECONDITION, UNAVAILABLE: as GenerateImpression.
     """
 
 @_typing.type_check_only
@@ -128,8 +134,13 @@ class ImpressionServiceAsyncStub(ImpressionServiceStub):
     RetryInfo says.
     INTERNAL: the model wrote nothing, or the engine failed. Do not retry.
     DEADLINE_EXCEEDED: the deadline passed before the impression was complete.
-    DATA_LOSS: the adapter that serves this slice is not the file that was judged; nothing is
-    answered in its place. Do not retry; tell the operator.
+    DATA_LOSS: the adapter that serves this slice is not the file that was judged, or the answer that
+    this `request_id` had before is not what was written (reason DAMAGED); nothing is answered in its
+    place. Do not retry; tell the operator.
+    FAILED_PRECONDITION: the answer that this `request_id` had before is sealed with a key that the
+    server was not given. Do not retry; tell the operator.
+    UNAVAILABLE: the registry, or the bundle of the adapter that serves this slice, cannot be reached
+    now. Retry when RetryInfo says.
     """
     StreamImpression: _aio.UnaryStreamMultiCallable[_impression_pb2.StreamImpressionRequest, _impression_pb2.StreamImpressionResponse]  # type: ignore[assignment]
     """StreamImpression answers with the provenance first, then pieces of text as they are written,
@@ -156,6 +167,7 @@ class ImpressionServiceAsyncStub(ImpressionServiceStub):
     Codes:
     INVALID_ARGUMENT: a field is empty or too long, or the report is not the one that was asked about.
     NOT_FOUND: the clinic has no answer with this `request_id`, or it was kept long enough.
+    DATA_LOSS, FAILED_PRECONDITION, UNAVAILABLE: as GenerateImpression.
     """
 
 class ImpressionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -196,8 +208,13 @@ class ImpressionServiceServicer(metaclass=_abc_1.ABCMeta):
         RetryInfo says.
         INTERNAL: the model wrote nothing, or the engine failed. Do not retry.
         DEADLINE_EXCEEDED: the deadline passed before the impression was complete.
-        DATA_LOSS: the adapter that serves this slice is not the file that was judged; nothing is
-        answered in its place. Do not retry; tell the operator.
+        DATA_LOSS: the adapter that serves this slice is not the file that was judged, or the answer that
+        this `request_id` had before is not what was written (reason DAMAGED); nothing is answered in its
+        place. Do not retry; tell the operator.
+        FAILED_PRECONDITION: the answer that this `request_id` had before is sealed with a key that the
+        server was not given. Do not retry; tell the operator.
+        UNAVAILABLE: the registry, or the bundle of the adapter that serves this slice, cannot be reached
+        now. Retry when RetryInfo says.
         """
 
     @_abc_1.abstractmethod
@@ -242,6 +259,7 @@ class ImpressionServiceServicer(metaclass=_abc_1.ABCMeta):
         Codes:
         INVALID_ARGUMENT: a field is empty or too long, or the report is not the one that was asked about.
         NOT_FOUND: the clinic has no answer with this `request_id`, or it was kept long enough.
+        DATA_LOSS, FAILED_PRECONDITION, UNAVAILABLE: as GenerateImpression.
         """
 
 def add_ImpressionServiceServicer_to_server(servicer: ImpressionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
@@ -104,3 +105,52 @@ def test_a_relative_file_stays_the_same_when_the_folder_changes(
         monkeypatch.chdir("/")
         with database.reading() as session:
             assert session.get(ClustersRow, "a") is None
+
+
+def test_a_server_that_stands_still_in_the_middle_of_a_change_holds_up_the_others_for_a_while_only(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "_STILL_MS", 300)
+    migrate.upgrade(postgres_url)
+    with closing(Database(postgres_url)) as still, closing(Database(postgres_url)) as other:
+
+        def stand_still() -> None:
+            with still.writing(Lock.ROUTES) as session:
+                session.add(ClustersRow(digest="a", clinics="{}"))
+                session.flush()
+                with other.writing(Lock.ROUTES) as second:
+                    assert second.get(ClustersRow, "a") is None
+                    second.add(ClustersRow(digest="b", clinics="{}"))
+
+        with pytest.raises(UnavailableError):
+            stand_still()
+        with still.reading() as session:
+            assert session.get(ClustersRow, "a") is None
+            assert session.get(ClustersRow, "b") is not None
+
+
+def test_who_waits_for_a_lock_is_told_in_time(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "_LOCK_MS", 300)
+    migrate.upgrade(postgres_url)
+    with closing(Database(postgres_url)) as first, closing(Database(postgres_url)) as second:
+        with first.writing(Lock.ROUTES) as session:
+            with pytest.raises(UnavailableError, match="another server holds"), second.writing(Lock.ROUTES):
+                pass
+            # Of another kind it is another lock.
+            with second.writing(Lock.ANSWERS):
+                pass
+            session.add(ClustersRow(digest="a", clinics="{}"))
+        with second.writing(Lock.ROUTES) as session:
+            assert session.get(ClustersRow, "a") is not None
+
+
+def test_a_key_that_is_too_long_for_postgresql_is_the_callers_error(postgres_url: str) -> None:
+    migrate.upgrade(postgres_url)
+    # Not to be made shorter, as PostgreSQL does with what repeats itself.
+    key = random.Random(0).randbytes(20_000).hex()
+    with (
+        closing(Database(postgres_url)) as database,
+        pytest.raises(InputError, match="value: cannot be kept"),
+        database.writing(Lock.ROUTES) as session,
+    ):
+        session.add(ClustersRow(digest=key, clinics="{}"))

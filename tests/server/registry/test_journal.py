@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from radimpress.reports.errors import ConfigError, DamageError, InputError, NotFoundError, UnavailableError
+from radimpress.reports.errors import DamageError, InputError, NotFoundError, SealedError, UnavailableError
 from radimpress.reports.report import Modality, Report
 from radimpress.server.registry import Answer, Journal, Outcome, QualityRow, Registry, Signed
 from radimpress.server.routes import Arm
@@ -277,9 +277,9 @@ def test_with_a_key_no_text_is_in_the_database_and_all_is_read_as_it_was(registr
             ("The knee is intact.", "canary two")
         ]
     with closing(Journal(registry, None, 30)) as without:
-        with pytest.raises(ConfigError, match="no key is given"):
+        with pytest.raises(SealedError, match="no key is given"):
             _find(without)
-        with pytest.raises(ConfigError, match="no key is given"):
+        with pytest.raises(SealedError, match="no key is given"):
             list(without.export())
         assert len(without.quality(None)) == 1
 
@@ -301,6 +301,30 @@ def test_a_sealed_text_in_the_place_of_another_does_not_open(registry: Registry,
         with pytest.raises(DamageError):
             _find(journal, "r-1")
         assert _find(journal, "r-2") is not None
+
+
+def test_an_answer_that_cannot_be_read_is_told_to_whoever_asks_for_it_and_to_nobody_else(
+    registry: Registry, seal: Seal
+) -> None:
+    with closing(Journal(registry, seal, 30)) as sealing:
+        _record(sealing, answer("sealed"))
+    with closing(Journal(registry, None, 30)) as journal:
+        (plain,) = _record(journal, answer("plain"))
+
+        async def ask() -> tuple[list[object], list[object]]:
+            names = ["sealed", "plain", "nobody"]
+            found = await asyncio.gather(*(journal.find("alder", name) for name in names), return_exceptions=True)
+            given = [answer(name, message=b"another") for name in ("sealed", "plain", "new")]
+            kept = await asyncio.gather(*(journal.record(one) for one in given), return_exceptions=True)
+            return list(found), list(kept)
+
+        found, kept = asyncio.run(ask())
+    assert isinstance(found[0], SealedError)
+    assert found[1:] == [plain, None]
+    assert isinstance(kept[0], SealedError)
+    assert kept[1] == plain
+    assert isinstance(kept[2], Answer)
+    assert kept[2].message == b"another"
 
 
 def test_a_closed_journal_has_recorded_what_was_asked(registry: Registry) -> None:

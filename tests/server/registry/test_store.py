@@ -169,3 +169,26 @@ def test_an_adapter_of_a_url_is_registered_promoted_and_served_from_a_copy(
             other.verify(adapter)
         # What was verified when it was copied serves on.
         assert other.bundle(adapter).path == copy
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_copy_that_was_damaged_is_brought_again(
+    distant: Store, bundle: AdapterBundle, file: str, *, anew: bool
+) -> None:
+    path, digest = distant.add(bundle.path), sha256_file(bundle.path / MANIFEST)
+    copy = distant.fetch(path, digest)
+    change_byte(copy / file)
+    assert distant.fetch(path, digest, anew=anew) == copy
+    assert (copy / file).read_bytes() == (bundle.path / file).read_bytes()
+    assert [one.name for one in distant._root.iterdir()] == [digest]
+
+
+def test_a_bundle_in_the_folder_that_was_damaged_is_mended_by_adding_it_again(
+    bundle: AdapterBundle, tmp_path: Path
+) -> None:
+    store = _store("folder", tmp_path)
+    folder = store.fetch(store.add(bundle.path))
+    (folder / CONFIG).unlink()
+    assert store.fetch(store.add(bundle.path)) == folder
+    assert (folder / CONFIG).read_bytes() == (bundle.path / CONFIG).read_bytes()

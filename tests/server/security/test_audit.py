@@ -254,6 +254,31 @@ def test_a_file_that_is_no_trail_is_not_written_to(tmp_path: Path) -> None:
     assert path.read_text("utf-8") == "something else\n"
 
 
+@pytest.mark.parametrize("first", [b"\xff", b"{", b"null", b'{"number":1}', b'{"number":[],"chain":""}', b"[" * 20_000])
+def test_a_trail_whose_first_line_is_not_its_own_is_told_and_not_written_to(tmp_path: Path, first: bytes) -> None:
+    audit = Audit(tmp_path, "one")
+    _write(audit, "r-1", "r-2")
+    audit.close()
+    spoiled = first + b"\n" + audit.path.read_bytes().splitlines(keepends=True)[1]
+    audit.path.write_bytes(spoiled)
+    with pytest.raises(DamageError, match=r"one\.jsonl: line 1 is not one of an audit trail"):
+        Audit(tmp_path, "one")
+    assert audit.path.read_bytes() == spoiled
+
+
+@pytest.mark.parametrize("last", [b"", b"something else\n"])
+def test_a_file_that_is_to_be_gone_on_from_and_is_no_trail_is_named(tmp_path: Path, last: bytes) -> None:
+    (tmp_path / "one.000000000001.jsonl").write_bytes(last)
+    with pytest.raises(ConfigError, match=r"one\.000000000001\.jsonl: its last line is not one"):
+        Audit(tmp_path, "one")
+
+
+def test_a_file_that_is_to_be_gone_on_from_and_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "one.000000000001.jsonl").mkdir()
+    with pytest.raises(ConfigError, match="cannot be gone on with"):
+        Audit(tmp_path, "one")
+
+
 def test_a_trail_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         verify(tmp_path / "nothing.jsonl")
@@ -301,6 +326,47 @@ def test_a_disk_that_loses_what_it_took_ends_the_trail(tmp_path: Path, monkeypat
     with pytest.raises(UnavailableError):
         until_told()
     audit.close()
+
+
+def test_a_file_that_is_full_while_it_is_handed_to_the_disk_is_closed_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncing, turned, failed, real = threading.Event(), threading.Event(), threading.Event(), os.fsync
+
+    def fsync(file: int) -> None:
+        if threading.current_thread().name == "radimpress-audit":
+            syncing.set()
+            # As long as a slow disk takes, or until the file has been exchanged for another meanwhile.
+            turned.wait(0.5)
+        try:
+            real(file)
+        except OSError:
+            failed.set()
+            raise
+
+    monkeypatch.setattr(module, "_SYNC_SECONDS", 0.01)
+    monkeypatch.setattr(os, "fsync", fsync)
+    audit = Audit(tmp_path, "one", most=100)
+    _write(audit, "r-1")
+    assert syncing.wait(5)
+    _write(audit, "r-2")
+    turned.set()
+    audit.close()
+    assert not failed.is_set()
+    assert [one.lines for _, one in verify_all(_parts(tmp_path))] == [1, 2]
+
+
+def test_a_line_that_comes_after_the_end_is_unavailable_and_goes_to_no_other_file(tmp_path: Path) -> None:
+    for most in (100, 1 << 20):
+        audit = Audit(tmp_path / str(most), "one", most)
+        _write(audit, "r-1")
+        audit.close()
+        with (tmp_path / "another").open("w+b") as another:
+            with pytest.raises(UnavailableError):
+                _write(audit, "r-2")
+            assert another.read() == b""
+        assert [path.name for path in _parts(audit.path.parent)] == ["one.jsonl"]
+        assert verify(audit.path).lines == 1
 
 
 def test_threads_write_whole_lines(tmp_path: Path) -> None:

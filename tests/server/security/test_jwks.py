@@ -31,6 +31,7 @@ from radimpress.server.security import jwks as module
 from radimpress.server.security.caller import Caller, Role
 from radimpress.server.security.jwks import Jwks
 
+ALDER = frozenset({"alder"})
 AUDIENCE, ISSUER = "radimpress", "https://login.hospital.example"
 EC = ec.generate_private_key(ec.SECP256R1())
 OTHER = ec.generate_private_key(ec.SECP256R1())
@@ -103,7 +104,7 @@ def keys(file: Path) -> Jwks:
 
 @pytest.mark.parametrize("kid", list(KEYS))
 def test_a_token_signed_by_a_key_of_the_set_names_its_caller(keys: Jwks, kid: str) -> None:
-    assert ask(keys, token(kid)) == [Caller("ris-alder", Role.CLINIC, frozenset({"alder"}))]
+    assert ask(keys, token(kid)) == [Caller("ris-alder", Role.CLINIC, ALDER)]
 
 
 @pytest.mark.parametrize("role", [Role.EVALUATOR, Role.OPERATOR])
@@ -160,6 +161,11 @@ def test_a_valid_token_without_a_right_role_may_ask_nothing(keys: Jwks, wrong: d
 @pytest.mark.parametrize("text", ["", "x", "a.b", "a.b.c", "radimpress_abc", "é.é.é", "." * 1000])
 def test_text_that_is_no_token_names_nobody(keys: Jwks, text: str) -> None:
     assert ask(keys, text) == [UnauthenticatedError]
+
+
+@pytest.mark.parametrize("subject", ["\ud800", "ris\udfff", "ris\x00alder", "ris\nalder"])
+def test_a_valid_token_whose_subject_cannot_be_written_down_names_nobody(keys: Jwks, subject: str) -> None:
+    assert ask(keys, token(sub=subject), token()) == [UnauthenticatedError, Caller("ris-alder", Role.CLINIC, ALDER)]
 
 
 def test_an_unsigned_token_names_nobody(keys: Jwks) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from radimpress.reports.errors import ConfigError, DamageError, NotFoundError
+from radimpress.reports.errors import ConfigError, DamageError, NotFoundError, SealedError
 from radimpress.server.security.sealing import Seal, is_sealed, make_key
 
 TEXT = b"A small left pleural effusion."
@@ -41,13 +41,13 @@ def test_a_changed_byte_anywhere_is_noticed(seal: Seal) -> None:
     for at in range(sealed.index(b"radseal1") + 8, len(sealed)):
         changed = bytearray(sealed)
         changed[at] ^= 1
-        with pytest.raises((DamageError, ConfigError)):
+        with pytest.raises((DamageError, SealedError)):
             seal.open(bytes(changed))
 
 
 @pytest.mark.parametrize("left", [9, 17, 20, 29, 44])
 def test_a_text_cut_short_is_noticed(seal: Seal, left: int) -> None:
-    with pytest.raises((DamageError, ConfigError)):
+    with pytest.raises((DamageError, SealedError)):
         seal.open(seal.seal(TEXT)[:left])
 
 
@@ -74,7 +74,7 @@ def test_after_a_change_of_keys_the_new_one_seals_and_both_open(tmp_path: Path) 
 def test_a_key_that_is_not_given_is_named_by_its_id_alone(tmp_path: Path) -> None:
     old, new = _key(tmp_path, "old"), _key(tmp_path, "new")
     sealed = Seal([old]).seal(TEXT)
-    with pytest.raises(ConfigError, match="is not among those given") as caught:
+    with pytest.raises(SealedError, match="is not among those given") as caught:
         Seal([new]).open(sealed)
     assert old.read_text("ascii").strip() not in str(caught.value)
 
