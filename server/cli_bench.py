@@ -83,6 +83,41 @@ def bench_reports(
     show(figures, f"{count:,} synthetic reports", as_json)
 
 
+def bench_trainer(
+    reports: Annotated[
+        list[Path] | None, typer.Option(help="JSONL or CSV to learn from, as many of each; synthetic without.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=4, help="Reports of throughput.")] = 48,
+    rounds: Annotated[int, typer.Option(min=1, help="Of throughput.")] = 3,
+    kills: Annotated[int, typer.Option(min=1, help="Fits that are killed.")] = 20,
+    only: Annotated[
+        list[str] | None, typer.Option(help="trainable, throughput or kills; may be repeated. All without it.")
+    ] = None,
+    base: Annotated[str, typer.Option(help="Base model of throughput.")] = DEFAULT_BASE,
+    as_json: AsJson = False,
+) -> None:
+    """MediPhi's trainable parameters, throughput beside TRL's trainer, and fits that are killed at random moments."""
+    quiet_models()
+    from radimpress.server.bench.material import reports_like
+    from radimpress.server.bench.trainer import GROUPS, TrainerBench, measure
+    from radimpress.trainer.fetch import base_folder
+
+    check_groups(only, GROUPS)
+    with TemporaryDirectory() as folder:
+        bench = TrainerBench(
+            base=find_base(base),
+            base_folder=base_folder(find_base(base), track),
+            folder=Path(folder),
+            reports=reports_like(reports or (), count),
+            rounds=rounds,
+            kills=kills,
+            track=track,
+            told=lambda line: ERR.print(line, markup=False),
+        )
+        figures = measure(bench, only or ())
+    show(figures, f"median and range of {rounds} rounds; counts of {kills} kills", as_json)
+
+
 def bench_clustering(
     seeds: Annotated[int, typer.Option(min=1, help="Corpora of each kind.")] = 20,
     first: Annotated[int, typer.Option(help="Number of the first.")] = 0,

@@ -1,4 +1,4 @@
-"""`radimpress demo|reports|train`: from reports to adapters, each step from files to files."""
+"""`radimpress demo|reports`: from reports to what adapters learn from, each step from files to files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
-from radimpress.clustering.clusters import load_clusters
 from radimpress.reports.files import write_reports
 from radimpress.reports.readers import KINDS
 from radimpress.server import steps
 from radimpress.server.console import OUT, quiet_models, table, tell, track
 from radimpress.server.options import (
     AsJson,
-    BundleFolder,
-    ClustersFile,
     Dataset,
     RecipeFile,
     RegistryUrl,
@@ -125,22 +122,3 @@ def reports_export(
         tell({"reports": len(found), "path": str(out)})
     else:
         OUT.print(f"{out}: {len(found)} reports with the impression that was signed", markup=False)
-
-
-def train(
-    dataset: Dataset,
-    clusters: ClustersFile = Path("clusters.json"),
-    bundles: BundleFolder = Path("bundles"),
-    recipe: RecipeFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Fits one unified adapter and one a cluster."""
-    quiet_models()
-    parts = steps.load_split(dataset)
-    _, made = steps.train(parts, load_clusters(clusters), bundles, load_recipe(recipe), track)
-    if as_json:
-        for one in made:
-            count = one.manifest["data"]["reports"]
-            tell({"adapter": one.name, "reports": count, "path": str(one.path), "digest": one.digest})
-        return
-    table("adapters", ("adapter", "reports", "path"), ((b.name, b.manifest["data"]["reports"], b.path) for b in made))

@@ -40,10 +40,12 @@ from radimpress.server.recipe import Recipe
 from radimpress.server.routes import RouteTable
 from radimpress.trainer.bases import find_base
 from radimpress.trainer.bundle import AdapterBundle, open_bundle
-from radimpress.trainer.plan import Plan, plan
+from radimpress.trainer.plan import Plan, PlannedAdapter, plan
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from radimpress.trainer.estimate import Estimate
 
 TRAINED = "trained.json"
 _SHORT = 8
@@ -132,39 +134,79 @@ def _no_worse(made: Report, old: Report) -> bool:
     return set(annotate(made, made.impression, "stop")) <= set(annotate(old, old.impression, "stop"))
 
 
-def train(
-    parts: Split, clusters: Clusters, out: Path, recipe: Recipe, track: Track
-) -> tuple[Plan, list[AdapterBundle]]:
-    """Fits every planned adapter into `out`; trained.json names the bundles of this run."""
-    from radimpress.trainer.fetch import base_folder
-    from radimpress.trainer.fit import fit
-
-    base = find_base(recipe.base)
-    parts = learnt(parts, recipe)
+def plan_adapters(parts: Split, clusters: Clusters, recipe: Recipe) -> Plan:
+    """Which adapters the recipe asks for, and from which reports."""
     settings = recipe.train
-    planned = plan(
+    return plan(
         parts.train,
         clusters,
         unified_reports=settings.unified_reports,
         cluster_reports=settings.cluster_reports,
         cluster_minimum=settings.cluster_minimum,
         seed=settings.seed,
+        afresh=settings.cluster_start == "afresh",
     )
+
+
+def checked_on(adapter: PlannedAdapter, parts: Split, clusters: Clusters) -> Sequence[Report]:
+    """The validation reports of those whom an adapter is for; of all where there are none."""
+    own = [report for report in parts.validation if adapter.cluster in (None, clusters.of(report.clinic))]
+    return own or parts.validation
+
+
+def estimates(
+    parts: Split, clusters: Clusters, bundles: Path, recipe: Recipe, track: Track
+) -> tuple[Plan, list[Estimate], float | None]:
+    """What `train` would do and take, and the tokens a second that this goes by; nothing is fitted.
+
+    The speed is the recipe's, else that of the last run into `bundles` on the same base model.
+    """
+    from radimpress.trainer.estimate import estimate, last_speed
+    from radimpress.trainer.fetch import base_folder
+    from radimpress.trainer.load import load_tokens
+
+    settings = recipe.train
+    base = find_base(recipe.base)
+    planned = plan_adapters(learnt(parts, recipe), clusters, recipe)
+    speed = settings.tokens_per_second or last_speed(bundles, base.name, settings.quantisation)
+    reader = load_tokens(base, base_folder(base, track))
+    adapters = track(planned.adapters, "count tokens", len(planned.adapters))
+    found = [estimate(one, checked_on(one, parts, clusters), reader, settings, speed) for one in adapters]
+    return planned, found, speed
+
+
+def train(
+    parts: Split, clusters: Clusters, out: Path, recipe: Recipe, track: Track
+) -> tuple[Plan, list[AdapterBundle]]:
+    """Fits every planned adapter into `out`; trained.json names the bundles of this run.
+
+    Where the budget ends a fit, the adapters after it are not begun: the next run with a larger one goes on.
+    """
+    from radimpress.trainer.fetch import base_folder
+    from radimpress.trainer.fit import fit
+
+    base = find_base(recipe.base)
+    settings = recipe.train
+    planned = plan_adapters(learnt(parts, recipe), clusters, recipe)
     folder = base_folder(base, track)
     made: dict[str, AdapterBundle] = {}
+    left = settings.budget_usd
     for adapter in planned.adapters:
-        checked = [r for r in parts.validation if adapter.cluster in (None, clusters.of(r.clinic))]
         made[adapter.name] = fit(
             adapter,
-            checked or parts.validation,
+            checked_on(adapter, parts, clusters),
             base=base,
             base_folder=folder,
             settings=settings,
             start=made[adapter.start_from] if adapter.start_from else None,
             clusters_digest=clusters.digest,
             into=out,
+            budget_usd=left,
             track=track,
         )
+        left -= made[adapter.name].manifest["cost_usd"]
+        if made[adapter.name].manifest["stopped"] == "budget" or (settings.budget_usd and left <= 0):
+            break
     write_json(out / TRAINED, {name: bundle.path.relative_to(out).as_posix() for name, bundle in made.items()})
     return planned, list(made.values())
 
