@@ -53,6 +53,12 @@ class Cells:
     exams: tuple[str, ...]
 
     @property
+    def owner(self) -> Ints:
+        """Report -> clinic, [n]."""
+        owners: Ints = self.clinic[self.of]
+        return owners
+
+    @property
     def islands(self) -> Ints:
         """Clinic -> island, [clinics]: two on different islands share no modality, nor through others."""
         from scipy.sparse import coo_matrix

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from radimpress.clustering.clusters import Clusters
-from radimpress.clustering.placing import Placer, Seen, surprise
+from radimpress.clustering.placing import Placer, Seen, between, stretch
 from radimpress.clustering.vectors import StyleVectors
 from radimpress.reports.errors import InputError
 from radimpress.reports.report import Report
@@ -35,7 +35,8 @@ class Assignment:
         cluster: the key; None where nobody is sure, so that the unified adapter serves.
         nearest: the most likely cluster, sure or not.
         probabilities: cluster -> probability, given that it is one of them.
-        distance: from the nearest, as a standard normal deviate; over `radius` it is in no known style.
+        distance: from the nearest where styles differ, 1 being how far that one's own clinics lie (root mean
+            square); over `radius` it is in no known style.
         radius: of the nearest cluster.
         reports: how many were read.
         why: in words.
@@ -67,33 +68,35 @@ def decide(clusters: Clusters, placer: Placer, seen: Seen, reports: int) -> Assi
     back = np.linalg.inv(placer.whiten)
     names = clusters.names
     counts = {name: sum(other == name for other in clusters.clinics.values()) for name in names}
-    logs, far = [], {}
-    for name in names:
-        apart = seen.mean - np.array(clusters.clusters[name].centre) @ back
-        covariance = spread(placer, seen, counts[name])
+    centres = np.array([clusters.clusters[name].centre for name in names]) @ back
+    logs = []
+    for name, centre in zip(names, centres, strict=True):
+        apart, covariance = seen.mean - centre, spread(placer, seen, counts[name])
         _, log_size = np.linalg.slogdet(covariance)
         logs.append(np.log(counts[name]) - 0.5 * (apart @ np.linalg.solve(covariance, apart) + log_size))
-        far[name] = surprise(apart, covariance)
     weights = np.exp(np.array(logs) - max(logs))
     chances = dict(zip(names, (weights / weights.sum()).tolist(), strict=True))
     nearest = max(names, key=lambda name: chances[name])
-    radius = clusters.clusters[nearest].radius
+    radius, title = clusters.clusters[nearest].radius, clusters.title(nearest)
+    apart = seen.mean - centres[names.index(nearest)]
+    far = stretch(apart, spread(placer, seen, counts[nearest]), between(centres, len(placer.names)))
     if reports < LEAST:
         why = f"{reports} reports are too few to tell; {LEAST} are needed"
-    elif far[nearest] > radius:
-        why = f"it lies {far[nearest]:.1f} from {nearest}, over {radius:.1f}: it writes in no known style"
+    elif far > radius:
+        why = f"it lies {far:.2f} times as far from {title} as its clinics do, over {radius:.2f}: "
+        why += "it writes in no known style"
     elif chances[nearest] < SURE:
-        why = f"{nearest} has a probability of {chances[nearest]:.0%}, under {SURE:.0%}"
+        why = f"{title} has a probability of {chances[nearest]:.0%}, under {SURE:.0%}"
     else:
         why = ""
     return Assignment(
         cluster=None if why else nearest,
         nearest=nearest,
         probabilities={name: round(chance, 4) for name, chance in chances.items()},
-        distance=round(far[nearest], 2),
+        distance=round(far, 2),
         radius=radius,
         reports=reports,
-        why=f"unsure: {why}" if why else f"{nearest} has a probability of {chances[nearest]:.0%}",
+        why=f"unsure: {why}" if why else f"{title} has a probability of {chances[nearest]:.0%}",
     )
 
 

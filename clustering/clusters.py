@@ -14,7 +14,7 @@ from radimpress.clustering.values import Cluster, Member, Move, Point, Space, Tr
 from radimpress.reports.errors import ConfigError, InputError, NotFoundError
 from radimpress.reports.files import digest_of, read_json, write_atomic
 
-_FORMAT = 2
+_FORMAT = 3
 # A row of numbers stands on one line.
 _ROW = re.compile(r"\[\n([^\[\]{}\"]*?)\n\s*\]")
 _TITLE = 60

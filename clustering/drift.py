@@ -50,7 +50,8 @@ class Month:
         month: as the caller calls it.
         reports: how many were read.
         alarm: whether the clinic writes otherwise than when the clusters were fitted.
-        distance: of the whole month, as a standard normal deviate; over `limit` it is an alarm.
+        distance: of the whole month, as a standard normal deviate, 0 where chance makes every second month as far;
+            over `limit` it is an alarm. None where there are too few reports to tell.
         limit: that chance exceeds in YEARLY of years at most.
         changed: the features that differ most, first what differs most; in an alarm only.
         why: in words.
@@ -59,7 +60,7 @@ class Month:
     month: str
     reports: int
     alarm: bool
-    distance: float
+    distance: float | None
     limit: float
     changed: tuple[Change, ...]
     why: str
@@ -114,7 +115,13 @@ class Watch:
             if len(reports) < LEAST:
                 why = f"{len(reports)} reports are too few to tell; {LEAST} are needed"
                 yield Month(
-                    month=month, reports=len(reports), alarm=False, distance=0.0, limit=limit(), changed=(), why=why
+                    month=month,
+                    reports=len(reports),
+                    alarm=False,
+                    distance=None,
+                    limit=round(limit(), 2),
+                    changed=(),
+                    why=why,
                 )
             else:
                 yield self._month(month, reports, made)
@@ -128,7 +135,7 @@ class Watch:
         ratios = (apart / errors)[: len(self._names)]
         # Each ratio has about as many degrees of freedom as the month has reports and the corpus lends.
         log_chance = float(t.logsf(np.abs(ratios).max(), seen.units + 20)) + float(np.log(2 * len(ratios)))
-        distance = deviate(log_chance)
+        distance = max(0.0, deviate(log_chance))
         alarm = distance > limit()
         order = np.argsort(-np.abs(ratios))[:_SHOWN]
         changed = tuple(

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from radimpress.clustering.choose import centres_of, choose, nearest_centre
 
@@ -57,7 +58,8 @@ class StyleClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         unit = self.unit
         scaled = points / unit
         again = scaled + self.noise * chance.standard_normal((self.resamples, *points.shape))
-        choice = choose(scaled, again, largest=self.largest, seed=int(chance.randint(2**31 - 1)))
+        with threadpool_limits(1):
+            choice = choose(scaled, again, largest=self.largest, seed=int(chance.randint(2**31 - 1)))
         self.labels_ = choice.labels
         self.cluster_centers_ = centres_of(points, choice.labels)
         self.n_clusters_ = len(self.cluster_centers_)

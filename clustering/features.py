@@ -21,9 +21,13 @@ _BULLET = re.compile(r"[-–—*•·●▪◦]\s")
 _HEADER = re.compile(r"(?:\d{1,3}[.)]\s+|[-–—*•·●▪◦]\s+)?[A-Z][A-Za-z/&() -]{1,30}:(?:\s|$)")
 _SMALL = words("a an the is are was were has have been there with of in to this that which")
 _FULL = words("a an the is are was were has have been there this these that we i")
-_RECOMMENDS = re.compile(r"\b(recommend\w*|advise\w*|suggest\w*|consider|follow-?up|correlat\w*)\b", re.IGNORECASE)
+_RECOMMENDS = re.compile(
+    r"\b(recommend\w*|advise\w*|suggest(?!iv)\w*|consider|follow-?up|correlat\w*)\b", re.IGNORECASE
+)
 _HEDGES = re.compile(
-    r"\b(may|might|possibl\w*|probabl\w*|likely|suspicious|cannot be excluded|suggestive)\b", re.IGNORECASE
+    r"\b(may|might|could(?! not)|possibl\w*|probabl\w*|presumabl\w*|perhaps|(?:un)?likely|suspici\w+|suspect\w*"
+    r"|questionable|equivocal|suggestive|concerning for|cannot (?:be excluded|exclude))\b",
+    re.IGNORECASE,
 )
 _NEGATIVE = re.compile(
     r"(?:there\s(?:is|are|was|were)\s)?(?:otherwise\s)?(?:no|without|negative|normal|unremarkable)\b"

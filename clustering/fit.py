@@ -79,7 +79,7 @@ def fit_clusters(
     if not reports:
         raise InputError("reports", "is empty: no clinic to cluster")
     for report in reports:
-        if not report.clinic:
+        if not report.clinic.strip():
             raise InputError(f"report {report.id}", "has no clinic")
     taken = take(reports, rules)
     made = fit_vectors(
@@ -96,6 +96,17 @@ def fit_vectors(
     before: Clusters | None = None,
 ) -> Clusters:
     """The same for vectors that stand already; `totals` counts each clinic's reports in the whole corpus."""
+    from threadpoolctl import threadpool_limits
+
+    # Its matrices have some forty rows: threads wait for each other longer than they work, many times so where
+    # others use the machine.
+    with threadpool_limits(1):
+        return _fit(taken, made, totals, rules, before)
+
+
+def _fit(
+    taken: Sequence[Report], made: StyleVectors, totals: Counter[str], rules: FitRules, before: Clusters | None
+) -> Clusters:
     sizes = Counter(report.clinic for report in taken)
     enough = {clinic for clinic, size in sizes.items() if size >= LEAST}
     few = not enough
@@ -117,7 +128,8 @@ def fit_vectors(
             named=len(NAMES),
         )
     settled = settle(choice, metric, places, cells, totals, rules.minimum, lost=_lost(cells))
-    tell = Tell(fitted, own, vectors, cells, metric, places, settled, totals, rules.seed)
+    plain = vectors - metric.effects.of(cells)[cells.of]
+    tell = Tell(fitted, own, plain, cells, metric, places, settled, totals, rules.seed)
     groups, profiles = tell.groups(), tell.cluster_profiles()
     kept = match(before, groups, profiles) if before else [""] * len(groups)
     used = set(before.clusters) | set(before.names) if before else set()

@@ -138,7 +138,7 @@ def place(metric: Metric, vectors: Floats, cells: Cells, patients: Sequence[str]
     """
     units = _units(cells, patients)
     clinic_of_unit = np.zeros(units.max() + 1, dtype=np.intp)
-    clinic_of_unit[units] = cells.clinic[cells.of]
+    clinic_of_unit[units] = cells.owner
     order = np.argsort(clinic_of_unit, kind="stable")
     size = np.bincount(clinic_of_unit, minlength=len(cells.clinics))
     first = np.concatenate([[0], np.cumsum(size)[:-1]])
@@ -161,6 +161,6 @@ def _units(cells: Cells, patients: Sequence[str]) -> NDArray[np.intp]:
     names: dict[tuple[int, str], int] = {}
     units = [
         names.setdefault((int(clinic), patient or f"\n{at}"), len(names))
-        for at, (clinic, patient) in enumerate(zip(cells.clinic[cells.of], patients, strict=True))
+        for at, (clinic, patient) in enumerate(zip(cells.owner, patients, strict=True))
     ]
     return np.array(units, dtype=np.intp)

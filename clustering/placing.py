@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from radimpress.clustering.adjust import drawn, exam_key
 from radimpress.clustering.values import Space
-from radimpress.clustering.vectors import StyleVectors
-from radimpress.reports.errors import InputError
+from radimpress.clustering.vectors import StyleVectors, features_version
+from radimpress.reports.errors import ConfigError, InputError
 from radimpress.reports.report import Report
 
 Floats = NDArray[np.float64]
@@ -20,6 +20,10 @@ Floats = NDArray[np.float64]
 _PRIOR = 20
 # Differences of a feature under this, in its own unit, are nobody's business.
 SMALL = 0.02
+# How far rates of a style that nobody knows lie from those of the others, standard deviation, and how many styles'
+# worth of that stands beside the styles that are known.
+_OTHER = 0.2
+_STYLES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,16 @@ class Placer:
 
     Args:
         space: as clusters.json holds it.
+
+    Raises:
+        ConfigError: its style features were counted by another version of the program.
     """
 
     def __init__(self, space: Space) -> None:
+        if space.counted != features_version():
+            raise ConfigError(
+                "the clusters were fitted with style features that another version of the program counted; fit again"
+            )
         self.names = space.features
         self._space = space
         self._basis = np.array(space.basis).reshape(len(space.basis), -1)
@@ -100,24 +111,55 @@ class Placer:
         return Seen(mean, chance / units, self.mixing * float(shares @ shares), units)
 
 
-def surprise(apart: Floats, covariance: Floats, tests: int = 1) -> float:
+def between(centres: Floats, named: int) -> Floats:
+    """Covariance of styles about their mean, [P, P]: as the known ones differ, and as any might in a named feature.
+
+    Args:
+        centres: of the known styles, [styles, P].
+        named: the first so many coordinates are of features with a name.
+    """
+    apart = centres - centres.mean(axis=0)
+    might = np.zeros(centres.shape[1])
+    might[:named] = _OTHER**2
+    covariance: Floats = (_STYLES * np.diag(might) + apart.T @ apart) / (_STYLES + len(centres) - 1)
+    return covariance
+
+
+def stretch(apart: Floats, covariance: Floats, styles: Floats) -> float:
+    """How far a clinic lies from a style where styles differ; 1 is the root mean square of the style's own clinics.
+
+    It is the quadratic form that tells a clinic of this style from one of another best (the likelihood ratio of two
+    normal distributions about one centre), against its mean: a direction counts by how much more styles differ in it
+    than clinics of one style do.
+
+    Args:
+        apart: the clinic's mean less the style's centre, [P].
+        covariance: of clinics of one style about its centre, [P, P].
+        styles: as `between` makes it, [P, P].
+    """
+    # The form is the inverse of C less that of C + S, which is inv(C + S) S inv(C).
+    shares = np.linalg.solve(covariance + styles, styles)
+    square = apart @ shares @ np.linalg.solve(covariance, apart)
+    return float(np.sqrt(max(square, 0.0) / np.trace(shares)))
+
+
+def surprise(apart: Floats, covariance: Floats) -> float:
     """How unlikely a difference is by chance, as a standard normal deviate: 2.33 is 1%.
 
     It is the less likely of two: of all coordinates together (Hotelling), and of the one that stands out most,
-    times their number and times `tests` (Bonferroni). One habit that changed is lost in the first, a little
+    times their number (Bonferroni). One habit that changed is lost in the first, a little
     everywhere in the second.
 
     Args:
         apart: the difference, [P].
         covariance: its covariance by chance, [P, P].
-        tests: how many such questions are asked.
     """
     from scipy.stats import chi2, norm
 
     together = chi2.logsf(float(apart @ np.linalg.solve(covariance, apart)), len(apart))
     alone = np.log(2 * len(apart)) + norm.logsf(float(np.abs(apart / np.sqrt(np.diag(covariance))).max()))
     # 2 for the choice between the two.
-    return deviate(min(together, alone) + np.log(2 * tests))
+    return deviate(min(together, alone) + np.log(2))
 
 
 def deviate(log_chance: float) -> float:

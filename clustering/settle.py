@@ -20,8 +20,8 @@ Ints = NDArray[np.intp]
 # The corpus's own habits count against so many clinics' worth of those taken for granted.
 _PRIOR = 10
 _ROUNDS = 3
-# A part is not dissolved into a cluster that it lies farther from than this deviate, 1%, and no radius is smaller.
-NEAR = 2.33
+# A part is not dissolved into a cluster that it lies farther from than this deviate, 1%.
+_NEAR = 2.33
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def _dissolve(
         covariance = metric.habits * (1 + 1 / rows.sum()) + chance + metric.mixing * places.spread[rows].mean()
         far = {other: surprise(apart[other], covariance) for other in range(len(centres)) if other != label}
         nearest = min(far, key=lambda one: far[one])
-        if far[nearest] > NEAR:
+        if far[nearest] > _NEAR:
             kept[label] = f"{said}, and it lies too far from the others to join one"
             continue
         for clinic in np.array(clinics)[rows].tolist():

@@ -15,20 +15,23 @@ from radimpress.clustering.choose import Choice, nearest_centre, style_axes
 from radimpress.clustering.clusters import Clusters
 from radimpress.clustering.features import NAMES
 from radimpress.clustering.metric import Metric, Places
-from radimpress.clustering.placing import Placer, surprise
-from radimpress.clustering.settle import NEAR, Settled
+from radimpress.clustering.placing import Placer, between, stretch
+from radimpress.clustering.settle import Settled
 from radimpress.clustering.values import Cluster, Member, Point, Row, Space
-from radimpress.clustering.vectors import StyleVectors
+from radimpress.clustering.vectors import StyleVectors, features_version
 from radimpress.reports.report import Report
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
 
 BAG = 15
 # A handful as a new clinic brings it, and how many are drawn of each clinic to see how far they lie.
 _HANDFUL = 20
 _DRAWS = 3
-# Share of a cluster's own handfuls that may be taken for strangers.
-_STRANGE = 0.02
+# Share of the clusters' own handfuls that may be taken for strangers. With too few handfuls to see that, no radius is
+# under what clinics come to on average, and with none it is what 1% of normal ones pass.
+_STRANGE = 0.01
+_AVERAGE, _UNTRIED = 1.0, 1.5
 _DIGITS = 5
 
 
@@ -39,7 +42,7 @@ class Tell:
     Attributes:
         reports: that were fitted.
         made: their vectors.
-        vectors: the same beside each other, about their mean, [n, P].
+        plain: the same beside each other, what is scanned taken away, [n, P].
         cells: of the reports.
         metric: of the fit, before it was settled.
         places: of the clinics.
@@ -50,7 +53,7 @@ class Tell:
 
     reports: Sequence[Report]
     made: StyleVectors
-    vectors: Floats
+    plain: Floats
     cells: Cells
     metric: Metric
     places: Places
@@ -72,13 +75,14 @@ class Tell:
 
     def clusters(self, keys: Sequence[str], choice: Choice, titles: Mapping[str, str]) -> Clusters:
         """The whole value, clusters called by `keys`."""
-        labels = self.settled.labels.tolist()
+        labels, owner = self.settled.labels.tolist(), self.cells.owner
+        rows = [np.flatnonzero(owner == at) for at in range(len(self.cells.clinics))]
         clinics = {c: keys[label] for c, label in zip(self.cells.clinics, labels, strict=True) if label >= 0}
         space = self._space()
         told = {key: self._cluster(label, titles.get(key, key)) for label, key in enumerate(keys)}
         made = Clusters(
             clinics=clinics,
-            profiles=self._profiles(),
+            profiles=self._profiles(rows),
             embedder="",
             data="",
             why=choice.why,
@@ -90,8 +94,8 @@ class Tell:
             space=space,
         )
         placer = Placer(space)
-        made = replace(made, clusters=self._radii(made, placer))
-        members, points = self._members()
+        made = replace(made, clusters=self._radii(made, placer, rows))
+        members, points = self._members(rows)
         return replace(made, members=members, points=points)
 
     def late(self, made: Clusters, reports: Sequence[Report], vectors: StyleVectors, rows: Sequence[int]) -> Clusters:
@@ -125,11 +129,10 @@ class Tell:
         size = len(NAMES)
         return _rounded(place[:size] + self.metric.origin[:size])
 
-    def _profiles(self) -> dict[str, dict[str, float]]:
-        owner = self.cells.clinic[self.cells.of]
+    def _profiles(self, rows: Sequence[Ints]) -> dict[str, dict[str, float]]:
         return {
-            clinic: _rounded(self.made.features[owner == at].mean(axis=0))
-            for at, clinic in enumerate(self.cells.clinics)
+            clinic: _rounded(self.made.features[own].mean(axis=0))
+            for clinic, own in zip(self.cells.clinics, rows, strict=True)
         }
 
     def _space(self) -> Space:
@@ -144,6 +147,7 @@ class Tell:
             noise=_rows(metric.noise),
             habits=_rows(metric.habits),
             mixing=_rows(metric.mixing),
+            counted=features_version(),
         )
 
     def _cluster(self, label: int, title: str) -> Cluster:
@@ -162,32 +166,34 @@ class Tell:
             unified=self.settled.unified.get(label, ""),
         )
 
-    def _radii(self, made: Clusters, placer: Placer) -> dict[str, Cluster]:
+    def _radii(self, made: Clusters, placer: Placer, rows: Sequence[Ints]) -> dict[str, Cluster]:
         """Radius of each cluster: handfuls of its own clinics, each left out of the centre, seldom lie beyond it."""
         chance = np.random.default_rng(self.seed)
-        plain = self.vectors - self.metric.effects.of(self.cells)[self.cells.of]
-        owner = self.cells.clinic[self.cells.of]
         labels, centres = self.settled.labels, self.settled.centres
         size = np.bincount(labels[labels >= 0], minlength=len(centres))
         far = []
         for at, label in enumerate(labels.tolist()):
-            rows = np.flatnonzero(owner == at)
-            if label < 0 or size[label] < 2 or len(rows) < _HANDFUL // 2:
+            own = rows[at]
+            if label < 0 or size[label] < 2 or len(own) < _HANDFUL // 2:
                 continue
-            centre = (size[label] * centres[label] - self.places.plain[at]) / (size[label] - 1)
+            others = centres.copy()
+            others[label] = (size[label] * centres[label] - self.places.plain[at]) / (size[label] - 1)
+            styles = between(others, len(NAMES))
             for _ in range(_DRAWS):
-                some = chance.choice(rows, min(_HANDFUL, len(rows)), replace=False)
+                some = chance.choice(own, min(_HANDFUL, len(own)), replace=False)
                 seen = placer.gather(
-                    plain[some], [self._patient(row) for row in some], [self.reports[row].modality for row in some]
+                    self.plain[some], [self._patient(row) for row in some], [self.reports[row].modality for row in some]
                 )
-                far.append(surprise(seen.mean - centre, spread(placer, seen, int(size[label] - 1))))
-        radius = max(NEAR, float(np.quantile(far, 1 - _STRANGE))) if far else NEAR
+                far.append(stretch(seen.mean - others[label], spread(placer, seen, int(size[label] - 1)), styles))
+        radius = float(np.quantile(far, 1 - _STRANGE)) if far else _UNTRIED
+        if len(far) < 1 / _STRANGE:
+            radius = max(_AVERAGE, radius)
         return {key: replace(cluster, radius=round(radius, 2)) for key, cluster in made.clusters.items()}
 
     def _patient(self, row: int) -> str:
         return self.reports[row].patient or f"\n{row}"
 
-    def _members(self) -> tuple[dict[str, Member], tuple[Point, ...]]:
+    def _members(self, rows: Sequence[Ints]) -> tuple[dict[str, Member], tuple[Point, ...]]:
         whiten, settled = self.metric.whiten, self.settled
         where, again = self.places.plain @ whiten, self.places.again @ whiten
         plane = self._plane(where)
@@ -213,22 +219,20 @@ class Tell:
             )
             for at, clinic in enumerate(self.cells.clinics)
         }
-        return members, tuple(self._points(plane @ whiten, middle @ plane.T))
+        return members, tuple(self._points(plane @ whiten, middle @ plane.T, rows))
 
     def _plane(self, where: Floats) -> Floats:
         """The two directions in which clinics differ most, [2, P]."""
         axes = style_axes(where, -1.0) if len(where) > 1 else np.zeros((0, where.shape[1]))
         return np.vstack([axes, np.eye(2, where.shape[1])])[:2]
 
-    def _points(self, to_map: Floats, middle: Floats) -> Sequence[Point]:
-        plain = self.vectors - self.metric.effects.of(self.cells)[self.cells.of]
-        owner = self.cells.clinic[self.cells.of]
+    def _points(self, to_map: Floats, middle: Floats, rows: Sequence[Ints]) -> Sequence[Point]:
         points = []
         for at, clinic in enumerate(self.cells.clinics):
-            rows = plain[owner == at]
+            own = self.plain[rows[at]]
             # Islands were put upon each other; bags go with their clinics.
-            moved = self.places.plain[at] - rows.mean(axis=0)
-            for bag in np.array_split(rows, max(1, len(rows) // BAG)):
+            moved = self.places.plain[at] - own.mean(axis=0)
+            for bag in np.array_split(own, max(1, len(own) // BAG)):
                 x, y = (to_map @ (bag.mean(axis=0) + moved) - middle).tolist()
                 points.append(Point(clinic=clinic, x=round(x, 4), y=round(y, 4)))
         return points

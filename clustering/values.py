@@ -63,8 +63,8 @@ class Cluster:
         adjusted: style feature -> mean over its clinics, as it would be at the corpus's average case mix.
         error: style feature -> standard error of `adjusted`, between its clinics and within them.
         centre: where it lies, in the space's coordinates; empty where there is no space.
-        radius: a clinic farther from the centre than this, in standard deviations of how clinics of one
-            cluster lie, writes in no known style.
+        radius: a clinic farther from the centre than this writes in no known style; 1 is how far clinics of one
+            cluster lie where styles differ (root mean square).
         unified: in words, why it is left to the unified adapter; empty where it has enough reports for its own.
     """
 
@@ -132,6 +132,7 @@ class Space:
         noise: covariance of a report about its clinic, [P, P].
         habits: covariance of a clinic about its cluster beside that noise, [P, P].
         mixing: covariance that a clinic's case mix leaves, for a clinic of one modality alone, [P, P].
+        counted: SHA-256, in hex, over the sources that counted the style features.
     """
 
     features: tuple[str, ...]
@@ -143,3 +144,4 @@ class Space:
     noise: tuple[Row, ...]
     habits: tuple[Row, ...]
     mixing: tuple[Row, ...]
+    counted: str

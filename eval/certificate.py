@@ -181,13 +181,12 @@ class Certificate:
         Raises:
             GateError: one is not signed, or by another key.
         """
-        signers = [("the certificate", self.signer)]
-        signers += [(f"{waiver.cell}: the waiver", waiver.signer) for waiver in self.waivers]
-        for what, signer in signers if trusted else ():
-            if not signer:
-                raise GateError(f"{what} is not signed, and keys that are trusted are configured")
+        signers = [("the certificate", self.signer, "sign")]
+        signers += [(f"{waiver.cell}: the waiver", waiver.signer, "waive") for waiver in self.waivers]
+        for what, signer, command in signers if trusted else ():
             if signer not in trusted:
-                raise GateError(f"{what} is signed by {signer[:12]}, which is not a trusted key")
+                said = f"signed by {signer[:12]}, which is not a trusted key" if signer else "not signed"
+                raise GateError(f"{what} is {said}; `radimpress gate {command}` signs with one of the trusted keys")
 
     def _judgement(self) -> dict[str, Any]:
         return {

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from radimpress.eval.measure import negation_set, read_assertion
 from radimpress.reports.cache import cache_folder
 from radimpress.reports.errors import ConfigError
 from radimpress.reports.progress import Track, silent
+from radimpress.reports.workshop import made_once
 
 NEGSPACY = "1.1.0"
 _ASK = """
@@ -41,27 +41,13 @@ def negspacy_python(track: Track = silent) -> Path:
     Raises:
         ConfigError: it cannot be made; says what failed.
     """
-    folder = cache_folder() / "negspacy" / NEGSPACY
-    python = folder / "bin" / "python"
-    if python.exists():
-        return python
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".side-") as workshop:
-        side = Path(workshop) / "venv"
+
+    def commands(side: Path) -> list[list[str]]:
         pip = [str(side / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        commands = [[sys.executable, "-m", "venv", str(side)], [*pip, f"negspacy=={NEGSPACY}"]]
-        for command in track(commands, "environment of negspacy", len(commands)):
-            done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-            if done.returncode:
-                last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-                raise ConfigError(f"negspacy {NEGSPACY} could not be installed: {last}")
-        try:
-            side.rename(folder)
-        except OSError:
-            # Another process was first; its environment is as good.
-            if not python.exists():
-                raise
-    return python
+        return [[sys.executable, "-m", "venv", str(side)], [*pip, f"negspacy=={NEGSPACY}"]]
+
+    folder = cache_folder() / "negspacy" / NEGSPACY
+    return made_once(folder, commands, f"negspacy {NEGSPACY}", track) / "bin" / "python"
 
 
 def negspacy_right(track: Track = silent) -> tuple[float, float]:

@@ -45,7 +45,7 @@ def _headline(tale: Tale) -> Iterable[Html]:
     facts = {
         "Source": tale.source,
         "Base model": tale.base,
-        "Reports kept": f"{len(tale.funnel.kept):,} of {tale.funnel.total:,}",
+        "Reports kept": f"{tale.funnel.kept:,} of {tale.funnel.total:,}",
         "Clinics, clusters": f"{len(tale.clusters.clinics)}, {len(tale.clusters.names)}",
         "ROUGE-L, unified - base": interval(gain, "+") if gain else "not measured",
         "Route table": f"number {tale.table}",

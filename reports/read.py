@@ -1,27 +1,89 @@
-"""Reads report files: JSON lines and CSV, by the file's ending.
+"""Reads what hospitals have as one stream of reports: files of any kind that a reader knows, column names mapped.
 
-Does not cover FHIR, HL7, Parquet or whole transcriptions.
+A record that cannot be read is set aside with file, place and reason; it stops nothing and never vanishes.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import chain, islice
 from pathlib import Path
 
-from radimpress.reports.errors import InputError, ModalityError, NotFoundError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from radimpress.reports.errors import InputError
 from radimpress.reports.files import canonical
-from radimpress.reports.report import Modality, Report, parse_modality
+from radimpress.reports.modality import guess_modality
+from radimpress.reports.readers import KINDS, Row, open_rows
+from radimpress.reports.report import Modality, Report
 
 REQUIRED = ("findings", "impression", "modality")
 OPTIONAL = ("exam", "indication", "comparison", "patient", "source")
+_OWN = (*REQUIRED, "clinic", *OPTIONAL, "id", "study")
+# By so many records a file's columns are told.
+_LOOKED_AT = 1000
+_QUOTED = 40
+
+
+class Reading(BaseModel):
+    """How archives are read; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str = Field(default="", description=f"one of {' '.join(KINDS)}; empty guesses from the content")
+    columns: dict[str, str] = Field(default={}, description="our column name -> the file's")
+    clinic: str = Field(default="", description="the clinic of all reports, where the files do not say")
+
+    @field_validator("columns")
+    @classmethod
+    def _known(cls, columns: dict[str, str]) -> dict[str, str]:
+        for name in columns:
+            if name not in _OWN:
+                raise ValueError(f"{name} is none of {' '.join(_OWN)}")
+        return columns
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that is no report.
+
+    Attributes:
+        where: file and place, as in "r.jsonl:12".
+        why: in words that quote nothing of it.
+    """
+
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
+
+
+@dataclass(slots=True)
+class Told:
+    """What reading found out beside the reports.
+
+    Attributes:
+        clinic_columns: where the clinic was taken from.
+        modalities: how often a text was read as a modality: (text, modality) -> records. Text that is long is not
+            kept, as it may be a report in the wrong field.
+    """
+
+    clinic_columns: set[str] = field(default_factory=set)
+    modalities: Counter[tuple[str, Modality]] = field(default_factory=Counter)
+
+    @property
+    def clinic_column(self) -> str:
+        """The columns, in words."""
+        return " and ".join(sorted(self.clinic_columns))
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What was read.
+    """What was read, in memory.
 
     Attributes:
         reports: every readable record, in the files' order.
@@ -34,103 +96,97 @@ class Archive:
     clinic_column: str
 
 
-def read_archive(paths: Sequence[Path]) -> Archive:
-    """Reads one or more files as one archive.
-
-    The columns are findings, impression, modality and clinic; exam, indication, comparison, patient,
-    source and id are used where they stand. A file without a clinic column takes `source` for it.
-    Modality text that is not known reads as UNSPECIFIED, which the quality funnel counts.
+def read_archive(paths: Sequence[Path], reading: Reading | None = None) -> Archive:
+    """Reads one or more files as one archive, into memory; `stream` reads more than fits.
 
     Raises:
         NotFoundError: a file is not there.
         InputError: a file's kind or columns are not those.
     """
-    reports: list[Report] = []
-    unreadable: list[str] = []
-    clinic_columns: set[str] = set()
-    ids: set[str] = set()
+    told = Told()
+    found = list(stream(paths, reading or Reading(), told))
+    return Archive(
+        tuple(one for one in found if isinstance(one, Report)),
+        tuple(str(one) for one in found if isinstance(one, Unreadable)),
+        told.clinic_column,
+    )
+
+
+def stream(paths: Sequence[Path], reading: Reading, told: Told) -> Iterator[Report | Unreadable]:
+    """Yields one or more files' records as they are read.
+
+    The columns are findings, impression, modality and clinic; exam, indication, comparison, patient, source and
+    id are used where they stand, study where there is no patient. A file without a clinic column takes `source` for
+    it. Modality text that is not known reads as what the examination's name says, else as UNSPECIFIED, which the
+    quality funnel counts. Columns are those of a file's first thousand records.
+
+    Args:
+        paths: the files.
+        reading: how.
+        told: gets what is found out.
+
+    Raises:
+        NotFoundError: a file is not there.
+        InputError: a file's kind or columns are not those.
+    """
+    # Digests of 8 bytes: an archive may be of any length.
+    ids: set[bytes] = set()
     for path in paths:
-        columns, rows = _table(path)
+        rows = open_rows(path, reading.kind)
+        first = list(islice(rows, _LOOKED_AT))
+        clinic = _clinic_column(path, first, reading)
+        told.clinic_columns.add(clinic)
+        for place, row in chain(first, rows):
+            where = f"{path.name}:{place}"
+            if isinstance(row, str):
+                yield Unreadable(where, row)
+                continue
+            report = _report(row, clinic, where, reading, told)
+            name = blake2b(report.id.encode(), digest_size=8).digest()
+            if name in ids:
+                yield Unreadable(where, "the id stands twice")
+                continue
+            ids.add(name)
+            yield report
+
+
+def _clinic_column(path: Path, rows: Sequence[Row], reading: Reading) -> str:
+    """Where the clinic is, once all that is needed was found to be there."""
+    columns = {key for _, row in rows if isinstance(row, dict) for key in row}
+    named = reading.columns.get
+    if columns:
         for column in REQUIRED:
-            if columns is not None and column not in columns:
-                raise InputError(column, f"{path.name} has no such column")
-        clinic = "source" if columns is not None and "clinic" not in columns else "clinic"
-        if columns is not None and clinic not in columns:
-            raise InputError("clinic", f"{path.name} has no such column, and no source column either")
-        clinic_columns.add(clinic)
-        for line, row in rows:
-            where = f"{path.name}:{line}"
-            if not isinstance(row, dict):
-                unreadable.append(f"{where}: {row}")
-                continue
-            report = _report(row, clinic, where)
-            if report.id in ids:
-                unreadable.append(f"{where}: the id stands twice")
-                continue
-            ids.add(report.id)
-            reports.append(report)
-    return Archive(tuple(reports), tuple(unreadable), " and ".join(sorted(clinic_columns)))
+            if named(column, column) not in columns and not (column == "modality" and named("exam", "exam") in columns):
+                raise InputError(column, f"{path.name} has no such column ({named(column, column)})")
+    if reading.clinic or not columns or named("clinic", "clinic") in columns:
+        return named("clinic", "clinic")
+    if "clinic" not in reading.columns and named("source", "source") in columns:
+        return named("source", "source")
+    raise InputError("clinic", f"{path.name} has no such column, and no source column either")
 
 
-_Rows = list[tuple[int, dict[str, object] | str]]
-
-
-def _table(path: Path) -> tuple[Set[str] | None, _Rows]:
-    """The columns (None when there is no record to tell), and (line, record or why not) of each."""
-    if not path.is_file():
-        raise NotFoundError(f"{path}: no such file")
-    if path.suffix in {".jsonl", ".ndjson"}:
-        rows = list(_json_rows(path))
-        return {key for _, row in rows if isinstance(row, dict) for key in row} or None, rows
-    if path.suffix == ".csv":
-        return _csv_table(path)
-    raise InputError("reports", f"{path.name}: only .jsonl, .ndjson and .csv are read")
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, object] | str]]:
-    with path.open("rb") as file:
-        for line, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
-            try:
-                row = json.loads(raw)
-                # JSON can escape half a surrogate pair, which no text file can hold.
-                canonical(row)
-            except (ValueError, RecursionError):
-                yield line, "not JSON"
-                continue
-            yield line, row if isinstance(row, dict) else "not a JSON object"
-
-
-def _csv_table(path: Path) -> tuple[Set[str], _Rows]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows: _Rows = []
-            for row in reader:
-                whole = None not in row and None not in row.values()
-                rows.append((reader.line_num, dict(row) if whole else "another number of fields than columns"))
-            return set(reader.fieldnames or ()), rows
-    except UnicodeDecodeError:
-        raise InputError("reports", f"{path.name} is not UTF-8") from None
-    except csv.Error as error:
-        raise InputError("reports", f"{path.name}: {error}") from None
-
-
-def _report(row: dict[str, object], clinic: str, where: str) -> Report:
+def _report(row: dict[str, object], clinic: str, where: str, reading: Reading, told: Told) -> Report:
     def text(column: str) -> str:
-        value = row.get(column)
-        return "" if value is None else str(value).strip()
+        value = row.get(reading.columns.get(column, column))
+        if value is None:
+            return ""
+        said = str(value).strip()
+        try:
+            canonical(said)
+        except UnicodeEncodeError:
+            return said.encode(errors="replace").decode()
+        return said
 
-    try:
-        modality = parse_modality(text("modality"))
-    except ModalityError:
-        modality = Modality.UNSPECIFIED
+    said = text("modality")
+    modality = guess_modality(said, text("exam"))
+    told.modalities[(said if len(said) <= _QUOTED else "(long text)", modality)] += 1
+    own = row.get(clinic)
     return Report(
         id=text("id") or where,
         findings=text("findings"),
         impression=text("impression"),
         modality=modality,
-        clinic=text(clinic),
-        **{column: text(column) for column in OPTIONAL},
+        clinic=("" if own is None else str(own).strip()) or reading.clinic,
+        patient=text("patient") or text("study"),
+        **{column: text(column) for column in OPTIONAL if column != "patient"},
     )

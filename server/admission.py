@@ -4,6 +4,10 @@ How long a request takes is learnt from those that ended: its seconds, divided b
 that it had to wait for, itself among them. The estimate is what nine in ten of the last ones kept to, so that
 a few long answers move it little. Whoever need not wait is always let in: without that nobody would ever show
 that the engine has become faster again.
+
+Until one has ended nothing is known, and a rush right after the start would be let in whole, most of it to miss
+its deadline: so long no more with a deadline may wait than the engine works on together, as Envoy's adaptive
+concurrency lets few in while it measures.
 """
 
 from __future__ import annotations
@@ -91,6 +95,8 @@ class Admission:
         expected = self.expected()
         if self._inside >= self._running + self._waiting:
             raise OverloadError(f"{self._waiting} requests are waiting already", _retry(self._round))
+        if remaining is not None and not self._rounds and self._inside >= 2 * self._running:
+            raise OverloadError("how long an answer takes is not known yet", _RETRY_MIN)
         if remaining is not None and expected > remaining:
             raise OverloadError(
                 f"an answer would take {expected:.1f} s now, and the deadline is in {remaining:.1f} s",

@@ -14,15 +14,23 @@ from radimpress.reports.errors import RadimpressError
 from radimpress.server.cli_access import keys_app, tokens_app
 from radimpress.server.cli_adapters import adapters_app
 from radimpress.server.cli_audit import audit_app
-from radimpress.server.cli_bench import bench_clustering, bench_gate, bench_server, bench_sizing
+from radimpress.server.cli_bench import (
+    bench_clustering,
+    bench_gate,
+    bench_reports,
+    bench_server,
+    bench_sizing,
+    bench_trainer,
+)
 from radimpress.server.cli_bench_engine import bench_engine
 from radimpress.server.cli_cluster import cluster_app
 from radimpress.server.cli_eval import eval_app
 from radimpress.server.cli_gate import gate_app
-from radimpress.server.cli_pipeline import demo, reports_app, train
+from radimpress.server.cli_pipeline import demo, reports_app
 from radimpress.server.cli_registry import registry_app
 from radimpress.server.cli_routes import routes_app
 from radimpress.server.cli_serve import generate, serve
+from radimpress.server.cli_train import train_app
 from radimpress.server.client_errors import ClientError
 from radimpress.server.console import ERR, quiet
 
@@ -33,7 +41,7 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine what
 app.command("demo")(demo)
 app.add_typer(reports_app, name="reports")
 app.add_typer(cluster_app, name="cluster")
-app.command("train")(train)
+app.add_typer(train_app, name="train")
 app.add_typer(eval_app, name="eval")
 app.add_typer(gate_app, name="gate")
 app.add_typer(adapters_app, name="adapters")
@@ -48,8 +56,10 @@ app.add_typer(bench_app, name="bench")
 bench_app.command("clustering")(bench_clustering)
 bench_app.command("engine")(bench_engine)
 bench_app.command("gate")(bench_gate)
+bench_app.command("reports")(bench_reports)
 bench_app.command("server")(bench_server)
 bench_app.command("sizing")(bench_sizing)
+bench_app.command("trainer")(bench_trainer)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`radimpress bench gate`, `server`, `clustering` and `sizing`: what is promised of each, measured or simulated."""
+"""`radimpress bench gate`, `server`, `clustering`, `reports`, `sizing` and `trainer`: what is promised, measured."""
 
 from __future__ import annotations
 
@@ -103,6 +103,54 @@ def bench_server(
         )
         figures = measure(bench, only or ())
     show(figures, f"median and range of {rounds} rounds", as_json)
+
+
+def bench_reports(
+    count: Annotated[int, typer.Option(min=1000, help="Synthetic reports.")] = 1_000_000,
+    real: Annotated[Path | None, typer.Option(help="Folder of real reports, for transcriptions.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Transcriptions recovered, the published funnel, a run that is killed, speed and memory."""
+    from radimpress.server.bench.reports import measure
+
+    with TemporaryDirectory() as folder:
+        figures = measure(count, real, Path(folder), lambda told: ERR.print(told, markup=False))
+    show(figures, f"{count:,} synthetic reports", as_json)
+
+
+def bench_trainer(
+    reports: Annotated[
+        list[Path] | None, typer.Option(help="JSONL or CSV to learn from, as many of each; synthetic without.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=4, help="Reports of throughput.")] = 48,
+    rounds: Annotated[int, typer.Option(min=1, help="Of throughput.")] = 3,
+    kills: Annotated[int, typer.Option(min=1, help="Fits that are killed.")] = 20,
+    only: Annotated[
+        list[str] | None, typer.Option(help="trainable, throughput or kills; may be repeated. All without it.")
+    ] = None,
+    base: Annotated[str, typer.Option(help="Base model of throughput.")] = DEFAULT_BASE,
+    as_json: AsJson = False,
+) -> None:
+    """MediPhi's trainable parameters, throughput beside TRL's trainer, and fits that are killed at random moments."""
+    quiet_models()
+    from radimpress.server.bench.material import reports_like
+    from radimpress.server.bench.trainer import GROUPS, TrainerBench, measure
+    from radimpress.trainer.fetch import base_folder
+
+    check_groups(only, GROUPS)
+    with TemporaryDirectory() as folder:
+        bench = TrainerBench(
+            base=find_base(base),
+            base_folder=base_folder(find_base(base), track),
+            folder=Path(folder),
+            reports=reports_like(reports or (), count),
+            rounds=rounds,
+            kills=kills,
+            track=track,
+            told=lambda line: ERR.print(line, markup=False),
+        )
+        figures = measure(bench, only or ())
+    show(figures, f"median and range of {rounds} rounds; counts of {kills} kills", as_json)
 
 
 def bench_clustering(

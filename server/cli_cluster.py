@@ -62,7 +62,10 @@ def fit(
         return
     _tell_clinics(made)
     if made.moved:
-        rows = ((move.clinic, move.before or "-", move.after or "-", move.why) for move in made.moved)
+        rows = (
+            (move.clinic, *(made.title(key) or "-" for key in (move.before, move.after)), move.why)
+            for move in made.moved
+        )
         table("since the fit before", ("clinic", "before", "now", "why"), rows)
 
 
@@ -166,7 +169,14 @@ def watch_drift(
             tell({"clinic": name, **asdict(one)})
     else:
         told = (
-            (name, one.month, one.reports, "yes" if one.alarm else "", f"{one.distance:.1f}", one.why)
+            (
+                name,
+                one.month,
+                one.reports,
+                "yes" if one.alarm else "",
+                "-" if one.distance is None else f"{one.distance:.1f}",
+                one.why,
+            )
             for name, one in found
         )
         limit = f", limit {found[0][1].limit:.1f}" if found else ""

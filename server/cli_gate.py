@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from radimpress.clustering.cell import Cell
-from radimpress.eval.certificate import decode_certificate
+from radimpress.eval.certificate import Certificate, decode_certificate
 from radimpress.eval.gate import Outcome, Verdict
 from radimpress.eval.outputs import as_json, exit_code, junit, markdown
 from radimpress.eval.score import load_scores
@@ -131,13 +131,29 @@ def waive(
     certificate: Annotated[Path, typer.Option(help="certificate.json, changed in place.")] = Path("certificate.json"),
 ) -> None:
     """Opens one slice that the gate did not pass, in a person's name; never where a hard check fired."""
-    try:
-        known = decode_certificate(certificate.read_bytes())
-    except FileNotFoundError:
-        raise NotFoundError(f"{certificate}: no such file") from None
+    known = _read(certificate)
     waiver = make_waiver(_cell(place), who, reason, known.judgement, load_private(sign_key), days=days)
     write_atomic(certificate, known.waived(waiver).encode())
     OUT.print(f"{waiver.cell} of {known.adapter}: {waiver}", markup=False)
+
+
+@gate_app.command("sign")
+def sign(
+    sign_key: Annotated[Path, typer.Option(help="PEM file of the person's Ed25519 private key.")],
+    certificate: Annotated[Path, typer.Argument(help="Changed in place.")] = Path("certificate.json"),
+) -> None:
+    """Signs a certificate that somebody else wrote, as EvaluateAdapter's is; whoever signs answers for it."""
+    made = _read(certificate).signed(load_private(sign_key))
+    write_atomic(certificate, made.encode())
+    told = f"{len(made.passed)} of {len(made.verdicts)} slices pass, issued {made.issued}, signed by {made.signer[:12]}"
+    OUT.print(f"{made.adapter} {made.digest[:12]}: {told}", markup=False)
+
+
+def _read(certificate: Path) -> Certificate:
+    try:
+        return decode_certificate(certificate.read_bytes())
+    except FileNotFoundError:
+        raise NotFoundError(f"{certificate}: no such file") from None
 
 
 def _cell(text: str) -> Cell:

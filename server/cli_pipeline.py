@@ -1,4 +1,4 @@
-"""`radimpress demo|reports|train`: from reports to adapters, each step from files to files."""
+"""`radimpress demo|reports`: from reports to what adapters learn from, each step from files to files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Annotated
 
 import typer
 
-from radimpress.clustering.clusters import load_clusters
 from radimpress.reports.files import write_reports
+from radimpress.reports.readers import KINDS
 from radimpress.server import steps
 from radimpress.server.console import OUT, quiet_models, table, tell, track
 from radimpress.server.options import (
     AsJson,
-    BundleFolder,
-    ClustersFile,
     Dataset,
     RecipeFile,
     RegistryUrl,
@@ -53,24 +51,59 @@ def reports_make(
 
 @reports_app.command("prepare")
 def reports_prepare(
-    files: Annotated[list[Path], typer.Argument(help="JSONL or CSV files.")],
+    files: Annotated[list[Path], typer.Argument(help="Files or folders of any kind that is read.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     recipe: RecipeFile = None,
+    kind: Annotated[str, typer.Option(help=f"{', '.join(KINDS)}; guessed from the content without it.")] = "",
+    clinic: Annotated[str, typer.Option(help="The clinic, where the files do not say.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Filters reports, with a reason for each left out, and splits them by patient."""
-    funnel, parts, clinic_column = steps.prepare(files, out, load_recipe(recipe))
+    chosen = load_recipe(recipe)
+    told = {name: value for name, value in (("kind", kind), ("clinic", clinic)) if value}
+    chosen = chosen.model_copy(update={"read": chosen.read.model_copy(update=told)})
+    made = steps.prepare(files, out, chosen, track)
     if as_json:
-        sizes = {name: len(getattr(parts, name)) for name in steps.PARTS}
-        doors = {door.value: count for door, count in funnel.counts.items()}
-        tell({"total": funnel.total, "doors": doors, "split": sizes, "clinic_column": clinic_column})
+        tell({name: value for name, value in made.as_json().items() if name != "thresholds"})
         return
+    funnel = made.funnel
     table(
         f"funnel of {funnel.total} reports", ("reports", "door"), ((n, door.value) for door, n in funnel.counts.items())
     )
-    OUT.print(f"train {len(parts.train)}, validation {len(parts.validation)}, test {len(parts.test)}")
-    if clinic_column != "clinic":
-        OUT.print(f"no clinic column: {clinic_column} stands for the clinic")
+    OUT.print(", ".join(f"{name} {count}" for name, count in made.sizes.items()))
+    if made.clinic_column != "clinic":
+        OUT.print(f"no clinic column: {made.clinic_column} stands for the clinic")
+
+
+@reports_app.command("audit")
+def reports_audit(
+    dataset: Dataset,
+    page: Annotated[Path | None, typer.Option(help="HTML file to write; it holds reports that were set aside.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is in a data set: doors, mix, lengths, styles, tokens that identify, and what leaks into the test part."""
+    from radimpress.reports.audit import audit, examples_of
+    from radimpress.reports.audit_page import write_audit_page
+    from radimpress.reports.leak import leak
+
+    found = audit(dataset, track)
+    leaked = leak(steps.load_split(dataset), track)
+    if page is not None:
+        write_audit_page(page, found, leaked, examples_of(dataset))
+    if as_json:
+        tell({**found.as_json(), "leak": leaked.as_json()})
+        return
+    total = sum(found.doors.values())
+    table(f"doors of {total} reports", ("reports", "door"), ((n, door) for door, n in found.doors.items()))
+    rows = (
+        (clinic, sum(mix.values()), " ".join(f"{one} {n}" for one, n in mix.items()))
+        for clinic, mix in found.mix.items()
+    )
+    table("kept reports", ("clinic", "reports", "modalities"), rows)
+    OUT.print(f"{leaked.near} of {leaked.tests} held-out reports are nearly those of a training report", markup=False)
+    OUT.print(f"{leaked.impressions:.0%} of held-out impressions stand in training word for word", markup=False)
+    told = ", ".join(f"{count} {field}" for field, count in found.identified.items())
+    OUT.print(f"something looks like it identifies somebody in {told}", markup=False)
 
 
 @reports_app.command("export")
@@ -89,22 +122,3 @@ def reports_export(
         tell({"reports": len(found), "path": str(out)})
     else:
         OUT.print(f"{out}: {len(found)} reports with the impression that was signed", markup=False)
-
-
-def train(
-    dataset: Dataset,
-    clusters: ClustersFile = Path("clusters.json"),
-    bundles: BundleFolder = Path("bundles"),
-    recipe: RecipeFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Fits one unified adapter and one a cluster."""
-    quiet_models()
-    parts = steps.load_split(dataset)
-    _, made = steps.train(parts, load_clusters(clusters), bundles, load_recipe(recipe), track)
-    if as_json:
-        for one in made:
-            count = one.manifest["data"]["reports"]
-            tell({"adapter": one.name, "reports": count, "path": str(one.path), "digest": one.digest})
-        return
-    table("adapters", ("adapter", "reports", "path"), ((b.name, b.manifest["data"]["reports"], b.path) for b in made))

@@ -61,13 +61,14 @@ def demo(root: Path, files: Sequence[Path], recipe: Recipe) -> Path:
     if not files:
         steps.make_reports(root / "reports.jsonl", COUNT, SEED, track)
         files, source = [root / "reports.jsonl"], [f"synthetic, seed {SEED}"]
-    funnel, parts, clinic_column = steps.prepare(files, root / "dataset", recipe)
+    prepared = steps.prepare(files, root / "dataset", recipe, track)
+    funnel, parts = prepared.funnel, steps.load_split(root / "dataset")
     table(
         f"funnel of {funnel.total} reports", ("reports", "door"), ((n, door.value) for door, n in funnel.counts.items())
     )
     OUT.print(f"train {len(parts.train)}, validation {len(parts.validation)}, test {len(parts.test)}, by patient")
-    if clinic_column != "clinic":
-        OUT.print(f"[yellow]There is no clinic column: {clinic_column} stands for the clinic.[/yellow]")
+    if prepared.clinic_column != "clinic":
+        OUT.print(f"[yellow]There is no clinic column: {prepared.clinic_column} stands for the clinic.[/yellow]")
 
     step(2, "Clusters of clinics that write alike")
     clusters = steps.cluster(parts, root / "clusters.json", recipe, track)

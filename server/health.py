@@ -2,8 +2,8 @@
 
 | asked about | SERVING while |
 |---|---|
-| "", each service, "radimpress.readiness" | the registry is there and the server is not stopping |
-| "radimpress.liveness" | the process answers at all; only a restart would mend it otherwise |
+| "", each service, "radimpress.readiness" | registry and engine are there and the server is not stopping |
+| "radimpress.liveness" | the process answers and its engine has not ended; only a restart would mend it otherwise |
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2
 
 from radimpress.reports.errors import RadimpressError
+from radimpress.server.engines import Engine
 from radimpress.server.registry import Registry
 
 LIVENESS = "radimpress.liveness"
@@ -29,45 +30,61 @@ class Health:
     Args:
         services: full names of those that it offers.
         registry: without it nothing is answered.
+        engine: nor without it.
 
     Attributes:
         servicer: for the gRPC server.
-        ready: whether requests can be answered.
+        missing: why requests cannot be answered now; empty where they can.
     """
 
-    def __init__(self, services: Sequence[str], registry: Registry) -> None:
+    def __init__(self, services: Sequence[str], registry: Registry, engine: Engine) -> None:
         self.servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        self.ready = False
+        self.missing = "the server is starting"
         self._names = ("", *services, READINESS)
         self._registry = registry
+        self._engine = engine
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server can become ready, if it is not, without being started again."""
+        return not self._engine.closed
 
     async def begin(self) -> None:
         """Tells that the server is there, and whether it is ready."""
-        await self.servicer.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
-        await self._set(self._reachable())
+        await self._set(self._look())
 
     async def watch(self) -> None:
-        """Looks whether the registry is there, until cancelled."""
+        """Looks whether registry and engine are there, until cancelled."""
         while True:
             await asyncio.sleep(_EVERY)
-            reachable = self._reachable()
-            if reachable is not self.ready:
-                _log.warning("ready" if reachable else "not_ready", registry=reachable)
-                await self._set(reachable)
+            missing = self._look()
+            if missing != self.missing:
+                _log.warning("not_ready" if missing else "ready", missing=missing)
+                await self._set(missing)
 
     async def end(self) -> None:
         """Tells that the server is stopping; cancel `watch` first."""
-        await self._set(False)
+        await self._set("the server is stopping")
 
-    async def _set(self, ready: bool) -> None:
-        self.ready = ready
-        kinds = health_pb2.HealthCheckResponse
+    async def _set(self, missing: str) -> None:
+        self.missing = missing
+        await self.servicer.set(LIVENESS, _status(self.alive))
         for name in self._names:
-            await self.servicer.set(name, kinds.SERVING if ready else kinds.NOT_SERVING)
+            await self.servicer.set(name, _status(not missing))
 
-    def _reachable(self) -> bool:
+    def _look(self) -> str:
+        if not self.alive:
+            return "the engine has ended"
         try:
             self._registry.check()
         except RadimpressError:
-            return False
-        return True
+            return "the registry cannot be reached"
+        # Who does not know whether it can answer must not be asked.
+        except Exception as error:
+            return f"the registry cannot be looked at ({type(error).__name__})"
+        return ""
+
+
+def _status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus.ValueType:
+    kinds = health_pb2.HealthCheckResponse
+    return kinds.SERVING if serving else kinds.NOT_SERVING

@@ -9,11 +9,13 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
+
+import grpc
 
 from radimpress.eval.checks import Notice, annotate
 from radimpress.reports.errors import (
@@ -22,6 +24,7 @@ from radimpress.reports.errors import (
     EngineError,
     ForbiddenError,
     InputError,
+    UnavailableError,
 )
 from radimpress.reports.prompt import Extractor, render
 from radimpress.reports.report import Report
@@ -34,7 +37,7 @@ from radimpress.server.registry import Answer
 from radimpress.server.routes import Arm, Route, route
 from radimpress.server.security.caller import current_caller
 from radimpress.server.signed import take_signed
-from radimpress.server.status import failure_of
+from radimpress.server.status import code_of, failure_of
 from radimpress.server.telemetry import Trace, log
 from radimpress.v1 import impression_pb2, impression_pb2_grpc
 
@@ -85,19 +88,24 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
         with self._trace("StreamImpression", context) as trace:
             call = _Call("StreamImpression", context, trace)
             # A reader that is slow holds up neither the engine nor the journal.
-            async with running_ahead(self._events(request, call)) as events:
-                async for event in events:
-                    if isinstance(event, impression_pb2.Provenance):
-                        _note(event)
-                        started = event
-                        yield impression_pb2.StreamImpressionResponse(started=event)
-                    elif isinstance(event, str):
-                        said += event
-                        yield impression_pb2.StreamImpressionResponse(piece=event)
-                    elif (event.provenance, event.text) == (started, said):
-                        yield impression_pb2.StreamImpressionResponse(completed=event)
-                    else:
-                        raise ConflictError("another server answered this request at the same moment; ask again")
+            try:
+                async with running_ahead(self._events(request, call)) as events:
+                    async for event in events:
+                        if isinstance(event, impression_pb2.Provenance):
+                            _note(event)
+                            started = event
+                            yield impression_pb2.StreamImpressionResponse(started=event)
+                        elif isinstance(event, str):
+                            said += event
+                            yield impression_pb2.StreamImpressionResponse(piece=event)
+                        elif (event.provenance, event.text) == (started, said):
+                            yield impression_pb2.StreamImpressionResponse(completed=event)
+                        else:
+                            raise ConflictError("another server answered this request at the same moment; ask again")
+            except BaseException as error:
+                if started is not None and said:
+                    self._broken_off(request, started, error)
+                raise
 
     async def BatchImpressions(
         self, requests: AsyncIterator[impression_pb2.BatchImpressionsRequest], context: Any
@@ -224,6 +232,22 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
 
     def _trace(self, rpc: str, context: Any) -> Trace:
         return self._parts.tracing.rpc(f"{_SERVICE}/{rpc}", context.invocation_metadata())
+
+    def _broken_off(
+        self, request: impression_pb2.StreamImpressionRequest, who: impression_pb2.Provenance, error: BaseException
+    ) -> None:
+        """Writes down that text went out, and that its caller left or the rest failed before it was whole."""
+        outcome = code_of(error) if isinstance(error, Exception) else grpc.StatusCode.CANCELLED
+        # What ended it goes on to be told; that no line can be written is in the log.
+        with suppress(UnavailableError):
+            self._parts.audited(
+                "StreamImpression",
+                clinic=request.report.clinic,
+                request_id=request.request_id,
+                digest=who.digest,
+                table=who.route_table,
+                outcome=outcome.name,
+            )
 
     def _audit(self, rpc: str, clinic: str, impression: impression_pb2.Impression) -> None:
         who = impression.provenance

@@ -44,7 +44,16 @@ class Parts:
     max_tokens: int
     batch: int
 
-    def audited(self, rpc: str, *, clinic: str = "", request_id: str = "", digest: str = "", table: int = 0) -> None:
+    def audited(
+        self,
+        rpc: str,
+        *,
+        clinic: str = "",
+        request_id: str = "",
+        digest: str = "",
+        table: int = 0,
+        outcome: str = "OK",
+    ) -> None:
         """Writes down that the caller of the rpc in hand was answered, where a trail is kept.
 
         Raises:
@@ -52,4 +61,12 @@ class Parts:
         """
         if self.audit is not None:
             subject = current_caller.get().subject
-            self.audit.write(rpc, subject=subject, clinic=clinic, request_id=request_id, digest=digest, table=table)
+            self.audit.write(
+                rpc,
+                subject=subject,
+                clinic=clinic,
+                request_id=request_id,
+                digest=digest,
+                table=table,
+                outcome=outcome,
+            )

@@ -12,6 +12,8 @@ from radimpress.clustering.embed import DEFAULT_EMBEDDER
 from radimpress.eval.gate import Rule
 from radimpress.reports.errors import ConfigError, NotFoundError
 from radimpress.reports.funnel import Thresholds
+from radimpress.reports.read import Reading
+from radimpress.reports.report import Modality
 from radimpress.server.settings import explain
 from radimpress.trainer.bases import DEFAULT_BASE
 from radimpress.trainer.settings import FitSettings
@@ -40,6 +42,15 @@ class ClusterRecipe(_Section):
     )
 
 
+class AugmentRecipe(_Section):
+    """Which modalities get more training reports, made of their own."""
+
+    modalities: tuple[Modality, ...] = Field(default=(), description="DICOM codes; none makes nothing")
+    times: float = Field(default=2.0, gt=1, le=10, description="reports of a modality after, by those before")
+    cap: int = Field(default=3, ge=1, description="made of one report, at most")
+    seed: int = 0
+
+
 class EvalRecipe(_Section):
     """How adapters are evaluated."""
 
@@ -60,9 +71,11 @@ class Recipe(_Section):
     """The whole pipeline's settings; the defaults are the published experiment's."""
 
     base: str = DEFAULT_BASE
+    read: Reading = Reading()
     filter: Thresholds = Thresholds()
     split: SplitRecipe = SplitRecipe()
     cluster: ClusterRecipe = ClusterRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
     train: FitSettings = FitSettings()
     eval: EvalRecipe = EvalRecipe()
     gate: Rule = Rule()

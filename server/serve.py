@@ -7,7 +7,7 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from threading import Thread
 from typing import Any
 
@@ -111,9 +111,10 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
         upkeep = Upkeep(registry, engine, journal, metrics)
         await asyncio.to_thread(registry.watch, settings.registry_poll_seconds, upkeep.changed)
         await asyncio.to_thread(upkeep.changed, registry.current())
-        health = Health(SERVICES, registry)
+        health = Health(SERVICES, registry, engine)
         if settings.metrics_listen is not None:
-            await stack.enter_async_context(exposing(settings.metrics_listen, metrics, lambda: health.ready))
+            shown = exposing(settings.metrics_listen, metrics, lambda: health.alive, lambda: health.missing)
+            await stack.enter_async_context(shown)
 
         server = _server(settings, metrics, audit)
         plain: Any = _Generic(server)
@@ -167,8 +168,13 @@ def settle() -> None:
 
 @contextmanager
 def serving(settings: ServerSettings, engine: Engine, registry: Registry) -> Iterator[str]:
-    """Serves on a thread of this process while the block runs; gives the address."""
+    """Serves on a thread of this process while the block runs; gives the address.
+
+    Raises:
+        RadimpressError: what `running` raises, at its start or at its end.
+    """
     address: Future[str] = Future()
+    failed: list[Exception] = []
     loop = asyncio.new_event_loop()
     end = asyncio.Event()
 
@@ -183,8 +189,10 @@ def serving(settings: ServerSettings, engine: Engine, registry: Registry) -> Ite
             raise
 
     def work() -> None:
-        with suppress(Exception):
+        try:
             loop.run_until_complete(main())
+        except Exception as error:
+            failed.append(error)
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
@@ -197,6 +205,9 @@ def serving(settings: ServerSettings, engine: Engine, registry: Registry) -> Ite
         if not loop.is_closed():
             loop.call_soon_threadsafe(end.set)
         thread.join()
+    # Whoever served must not believe that all was kept where the end failed.
+    if failed:
+        raise failed[0]
 
 
 _HEALTH = health.SERVICE_NAME

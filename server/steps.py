@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from radimpress.clustering.fit import FitRules, data_digest, fit_clusters
 from radimpress.eval.baselines import baselines, choose_examples
 from radimpress.eval.cases import Case, choose_cases
 from radimpress.eval.certificate import Certificate, certify
+from radimpress.eval.checks import annotate
 from radimpress.eval.gate import Rule, Verdict, judge, judge_overall
 from radimpress.eval.meta import leakage, refuse, too_long
 from radimpress.eval.nearest import Nearest
@@ -24,25 +26,27 @@ from radimpress.eval.predict import BASE, FEW_SHOT, Predictions, Writer, predict
 from radimpress.eval.score import Neural, Scores, score
 from radimpress.eval.summary import summarize
 from radimpress.eval.version import code_version
+from radimpress.reports.augment import augment
 from radimpress.reports.errors import BundleError, ConfigError, GateError, InputError, NotFoundError
 from radimpress.reports.files import load_reports, read_json, write_atomic, write_json, write_reports
-from radimpress.reports.funnel import Funnel, sift
+from radimpress.reports.prepare import Prepared
+from radimpress.reports.prepare import prepare as make_dataset
 from radimpress.reports.progress import Track
 from radimpress.reports.prompt import PROMPT_VERSION
-from radimpress.reports.read import read_archive
 from radimpress.reports.report import Report
-from radimpress.reports.split import Split, split
+from radimpress.reports.split import PARTS, Split
 from radimpress.reports.synthetic import synthesize
 from radimpress.server.recipe import Recipe
 from radimpress.server.routes import RouteTable
 from radimpress.trainer.bases import find_base
 from radimpress.trainer.bundle import AdapterBundle, open_bundle
-from radimpress.trainer.plan import Plan, plan
+from radimpress.trainer.plan import Plan, PlannedAdapter, plan
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-PARTS = ("train", "validation", "test")
+    from radimpress.trainer.estimate import Estimate
+
 TRAINED = "trained.json"
 _SHORT = 8
 
@@ -69,23 +73,14 @@ def make_reports(out: Path, count: int, seed: int, track: Track) -> None:
     write_reports(out, track(synthesize(count, seed), "synthetic reports", count))
 
 
-def prepare(files: Sequence[Path], out: Path, recipe: Recipe) -> tuple[Funnel, Split, str]:
-    """Reads report files, filters and splits them into `out`; says where the clinic was taken from.
+def prepare(files: Sequence[Path], out: Path, recipe: Recipe, track: Track) -> Prepared:
+    """Reads report files, filters and splits them into `out`.
 
     Raises:
         InputError: a file cannot be read, nothing survives the filter, or a part is left empty.
     """
-    archive = read_archive(files)
-    funnel = sift(archive, recipe.filter)
-    parts = split(funnel.kept, seed=recipe.split.seed, train=recipe.split.train, test=recipe.split.test)
-    for name in PARTS:
-        if not getattr(parts, name):
-            raise InputError("reports", f"the {len(funnel.kept)} reports that are left make no {name} part: too few")
-    for name in PARTS:
-        write_reports(out / f"{name}.jsonl", getattr(parts, name))
-    sizes = {name: len(getattr(parts, name)) for name in PARTS}
-    write_json(out / "funnel.json", {**funnel.as_json(), "split": sizes, "clinic_column": archive.clinic_column})
-    return funnel, parts, archive.clinic_column
+    shares = recipe.split.train, recipe.split.test
+    return make_dataset(files, out, recipe.read, recipe.filter, shares, recipe.split.seed, track)
 
 
 def load_split(dataset: Path) -> Split:
@@ -97,6 +92,9 @@ def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
     """Clusters the training reports' clinics; what was fitted from the same reports is kept.
 
     Clusters of other reports that stand in `out` give their keys and titles to those that go on.
+
+    Raises:
+        InputError: what stands in `out` cannot be read: a fit would give its adapters' clusters other keys.
     """
     embedder, rules = open_embedder(recipe.cluster.embedder), fit_rules(recipe)
     before = None
@@ -104,8 +102,11 @@ def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
         before = load_clusters(out)
         if (before.data, before.embedder_digest) == (data_digest(parts.train, rules), embedder.digest):
             return before
-    except (NotFoundError, InputError):
+    except NotFoundError:
         pass
+    except InputError as error:
+        how = "move it away, and the fit names all clusters anew, or write to another file"
+        raise InputError(str(out), f"cannot lend its keys and titles: {error.problem}; {how}") from None
     made = fit_clusters(parts.train, embedder, rules, cache=default_cache(), before=before, track=track)
     made.save(out)
     return made
@@ -117,38 +118,95 @@ def fit_rules(recipe: Recipe) -> FitRules:
     return FitRules(seed=own.seed, largest=own.largest, per_clinic=own.per_clinic, minimum=recipe.train.cluster_minimum)
 
 
-def train(
-    parts: Split, clusters: Clusters, out: Path, recipe: Recipe, track: Track
-) -> tuple[Plan, list[AdapterBundle]]:
-    """Fits every planned adapter into `out`; trained.json names the bundles of this run."""
-    from radimpress.trainer.fetch import base_folder
-    from radimpress.trainer.fit import fit
+def learnt(parts: Split, recipe: Recipe) -> Split:
+    """The parts with training reports made for rare modalities, as the recipe asks; the other parts as they are."""
+    asked = recipe.augment
+    if not asked.modalities:
+        return parts
+    counts = Counter(report.modality for report in parts.train)
+    wanted = {modality: round(asked.times * counts[modality]) for modality in asked.modalities}
+    made = augment(parts.train, wanted, _no_worse, seed=asked.seed, cap=asked.cap)
+    return replace(parts, train=(*parts.train, *made))
 
-    base = find_base(recipe.base)
+
+def _no_worse(made: Report, old: Report) -> bool:
+    """Whether the checks notice nothing about a made report that they do not about the one it was made of."""
+    return set(annotate(made, made.impression, "stop")) <= set(annotate(old, old.impression, "stop"))
+
+
+def plan_adapters(parts: Split, clusters: Clusters, recipe: Recipe) -> Plan:
+    """Which adapters the recipe asks for, and from which reports."""
     settings = recipe.train
-    planned = plan(
+    return plan(
         parts.train,
         clusters,
         unified_reports=settings.unified_reports,
         cluster_reports=settings.cluster_reports,
         cluster_minimum=settings.cluster_minimum,
         seed=settings.seed,
+        afresh=settings.cluster_start == "afresh",
     )
+
+
+def checked_on(adapter: PlannedAdapter, parts: Split, clusters: Clusters) -> Sequence[Report]:
+    """The validation reports of those whom an adapter is for; of all where there are none."""
+    own = [report for report in parts.validation if adapter.cluster in (None, clusters.of(report.clinic))]
+    return own or parts.validation
+
+
+def estimates(
+    parts: Split, clusters: Clusters, bundles: Path, recipe: Recipe, track: Track
+) -> tuple[Plan, list[Estimate], float | None]:
+    """What `train` would do and take, and the tokens a second that this goes by; nothing is fitted.
+
+    The speed is the recipe's, else that of the last run into `bundles` on the same base model.
+    """
+    from radimpress.trainer.estimate import estimate, last_speed
+    from radimpress.trainer.fetch import base_folder
+    from radimpress.trainer.load import load_tokens
+
+    settings = recipe.train
+    base = find_base(recipe.base)
+    planned = plan_adapters(learnt(parts, recipe), clusters, recipe)
+    speed = settings.tokens_per_second or last_speed(bundles, base.name, settings.quantisation)
+    reader = load_tokens(base, base_folder(base, track))
+    adapters = track(planned.adapters, "count tokens", len(planned.adapters))
+    found = [estimate(one, checked_on(one, parts, clusters), reader, settings, speed) for one in adapters]
+    return planned, found, speed
+
+
+def train(
+    parts: Split, clusters: Clusters, out: Path, recipe: Recipe, track: Track
+) -> tuple[Plan, list[AdapterBundle]]:
+    """Fits every planned adapter into `out`; trained.json names the bundles of this run.
+
+    Where the budget ends a fit, the adapters after it are not begun: the next run with a larger one goes on.
+    """
+    from radimpress.trainer.fetch import base_folder
+    from radimpress.trainer.fit import fit
+
+    base = find_base(recipe.base)
+    settings = recipe.train
+    planned = plan_adapters(learnt(parts, recipe), clusters, recipe)
     folder = base_folder(base, track)
     made: dict[str, AdapterBundle] = {}
+    left = settings.budget_usd
     for adapter in planned.adapters:
-        checked = [r for r in parts.validation if adapter.cluster in (None, clusters.of(r.clinic))]
         made[adapter.name] = fit(
             adapter,
-            checked or parts.validation,
+            checked_on(adapter, parts, clusters),
             base=base,
             base_folder=folder,
             settings=settings,
             start=made[adapter.start_from] if adapter.start_from else None,
             clusters_digest=clusters.digest,
             into=out,
+            budget_usd=left,
             track=track,
         )
+        left -= made[adapter.name].manifest["cost_usd"]
+        if made[adapter.name].manifest["stopped"] == "budget" or (settings.budget_usd and left <= 0):
+            break
     write_json(out / TRAINED, {name: bundle.path.relative_to(out).as_posix() for name, bundle in made.items()})
     return planned, list(made.values())
 

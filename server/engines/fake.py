@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 
-from radimpress.reports.errors import DeadlineError
+from radimpress.reports.errors import DeadlineError, UnavailableError
 from radimpress.reports.files import stamp
 from radimpress.server.engines import Limits, Piece
 from radimpress.trainer.bundle import CONFIG, WEIGHTS, AdapterBundle
@@ -24,11 +24,14 @@ class FakeEngine:
 
     def __init__(self, base_digest: str = "0" * 64, delay: float = 0.0) -> None:
         self.base_digest = base_digest
+        self.closed = False
         self._delay = delay
         self._verified: dict[str, tuple[tuple[int, int, int, int] | None, ...]] = {}
 
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
-        """Yields the words; keeps deadlines and token limits as a real engine does."""
+        """Yields the words; keeps deadlines and token limits, and refuses once it is closed, as a real engine does."""
+        if self.closed:
+            raise UnavailableError("the engine is closed")
         if adapter is not None:
             self._verify(adapter)
         words = f"Fake impression by {adapter.digest if adapter else 'base'}.".split(" ")
@@ -53,6 +56,7 @@ class FakeEngine:
 
     def close(self) -> None:
         """Nothing to free."""
+        self.closed = True
 
     def _verify(self, adapter: AdapterBundle) -> None:
         """Verifies an adapter, and again only when one of its files was touched, as a real engine reads it once."""

@@ -16,22 +16,26 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+import structlog
 from torch import Tensor
 
-from radimpress.reports.errors import DeadlineError, EngineError, InputError, RadimpressError
+from radimpress.reports.errors import DeadlineError, EngineError, InputError, RadimpressError, UnavailableError
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.decoder import Batch, Decoder, Read
 from radimpress.server.engines.host import Host
 from radimpress.server.engines.scheduler import Chunk, Scheduler, Sequence, Step
 from radimpress.server.engines.slots import Packed, Probe, Slots, pack
 from radimpress.server.engines.threads import release_team
+from radimpress.server.telemetry.log import where
 from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.load import LoadedBase
 
 _PROBE = "Findings: The lungs are clear."
 _HALF_CHARACTER = "\ufffd"
+_CLOSED = "the engine is closed"
 _LATE_WAITING = "the deadline passed while the request waited"
 _LATE_WRITING = "the deadline passed before the impression was complete"
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,11 @@ class InProcessEngine:
         self._thread.start()
 
     @property
+    def closed(self) -> bool:
+        """Whether it has ended, by `close` or because its thread did."""
+        return self._closed
+
+    @property
     def context(self) -> int:
         """Tokens that prompt and answer may have together."""
         return self.decoder.context
@@ -136,7 +145,7 @@ class InProcessEngine:
         job = _Job(sequence, adapter, asyncio.get_running_loop())
         with self._wake:
             if self._closed:
-                raise EngineError("the engine is closed")
+                raise UnavailableError(_CLOSED)
             self._drop(one for one in list(self._scheduler.waiting) if one.dropped)
             self._scheduler.submit(sequence, time.monotonic())
             self._jobs[sequence] = job
@@ -166,7 +175,7 @@ class InProcessEngine:
             self._wake.notify()
 
     def close(self) -> None:
-        """Ends the work in hand with EngineError and waits for the threads."""
+        """Ends the work in hand with UnavailableError and waits for the threads."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -192,10 +201,11 @@ class InProcessEngine:
             # Whatever ends this thread, nobody waits for it any longer.
             with self._wake:
                 self._closed = True
-                self._fail(self._jobs, EngineError("the engine is closed"))
+                self._fail(self._jobs, UnavailableError(_CLOSED))
 
     def _give_up(self, step: Step, error: Exception) -> None:
         """Ends everybody who took part in a step that failed."""
+        _log.error("engine_failed", kind=type(error).__name__, where=where(error), requests=len(self._jobs))
         with self._wake:
             # The text of a foreign error may quote its input; its type does not.
             self._fail(self._scheduler.running, EngineError(f"the engine failed ({type(error).__name__})"))
@@ -254,6 +264,8 @@ class InProcessEngine:
                 del self._wanted[key]
                 self.host.forget(key)
                 told = error if isinstance(error, RadimpressError) else EngineError("the adapter cannot be loaded")
+                if told is not error:
+                    _log.error("adapter_not_loaded", digest=key, kind=type(error).__name__, where=where(error))
                 self._fail([one for one in self._scheduler.waiting if one.key == key], told)
 
     def _run(self, step: Step) -> None:
@@ -286,6 +298,7 @@ class InProcessEngine:
                 self._open(chunk)
             for one, token, score in zip(asked, best.indices.tolist(), best.values.tolist(), strict=True):
                 if not math.isfinite(score):
+                    _log.error("answer_not_finite", digest=one.key)
                     self._fail([one], EngineError("the model's answer is not finite"))
                     continue
                 self._take(one, token)

@@ -102,6 +102,8 @@ class Audit:
             UnavailableError: it cannot be written, as when the disk is full; nothing half written stays.
         """
         with self._lock:
+            if self._broken:
+                raise UnavailableError(f"the audit trail cannot be written ({self._broken})")
             if self._size >= self._most:
                 with self._exchange:
                     self._turn()
@@ -126,7 +128,10 @@ class Audit:
         """Hands everything to the disk and gives the file back."""
         self._end.set()
         self._syncer.join()
-        os.close(self._file)
+        with self._lock:
+            # A line that came later would go to whatever file has the number then.
+            self._broken = "closed"
+            os.close(self._file)
         _log.info("audit_closed", file=self.path.name, lines=self._number, head=self._chain)
 
     def _open(self) -> int:
@@ -208,8 +213,6 @@ class Audit:
         return *_ended(self.path, last), whole
 
     def _append(self, data: bytes) -> None:
-        if self._broken:
-            raise UnavailableError(f"the audit trail cannot be written ({self._broken})")
         try:
             written = os.write(self._file, data)
             if written != len(data):

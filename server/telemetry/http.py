@@ -21,15 +21,19 @@ _HEAD_MAX = 8192
 
 
 @asynccontextmanager
-async def exposing(listen: str, metrics: Metrics, ready: Callable[[], bool]) -> AsyncIterator[str]:
+async def exposing(
+    listen: str, metrics: Metrics, alive: Callable[[], bool], missing: Callable[[], str]
+) -> AsyncIterator[str]:
     """Answers until the block ends; gives the address, with the port that was taken.
 
-    /metrics is Prometheus' text format; /livez is 200; /readyz is 200 while `ready()` holds, else 503.
+    /metrics is Prometheus' text format; /livez is 200 while `alive()` holds, /readyz while `missing()` is
+    empty, else 503; /readyz then says what is missing.
 
     Args:
         listen: host:port; port 0 takes a free one.
         metrics: to show.
-        ready: whether requests should be sent here.
+        alive: whether the server needs not be started again.
+        missing: why no requests should be sent here; empty where they should.
 
     Raises:
         ConfigError: the address cannot be listened on.
@@ -41,9 +45,10 @@ async def exposing(listen: str, metrics: Metrics, ready: Callable[[], bool]) -> 
             # In a thread, so that many series hold up no request.
             return HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, await asyncio.to_thread(generate_latest, metrics.registry)
         if path == b"/livez":
-            return _said(HTTPStatus.OK)
+            return _said(HTTPStatus.OK if alive() else HTTPStatus.SERVICE_UNAVAILABLE)
         if path == b"/readyz":
-            return _said(HTTPStatus.OK if ready() else HTTPStatus.SERVICE_UNAVAILABLE)
+            why = missing()
+            return _said(HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK, why)
         return _said(HTTPStatus.NOT_FOUND)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,8 +83,8 @@ async def exposing(listen: str, metrics: Metrics, ready: Callable[[], bool]) -> 
         await asyncio.gather(*talks, return_exceptions=True)
 
 
-def _said(status: HTTPStatus) -> tuple[HTTPStatus, str, bytes]:
-    return status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode()
+def _said(status: HTTPStatus, why: str = "") -> tuple[HTTPStatus, str, bytes]:
+    return status, "text/plain; charset=utf-8", f"{why or status.phrase}\n".encode()
 
 
 def _asked(head: bytes) -> tuple[bytes, bytes]:

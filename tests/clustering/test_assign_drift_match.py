@@ -12,7 +12,7 @@ from radimpress.clustering.clusters import Clusters
 from radimpress.clustering.drift import drift
 from radimpress.clustering.fit import FitRules, fit_clusters
 from radimpress.clustering.vectors import vectors_of
-from radimpress.reports.errors import InputError, NotFoundError
+from radimpress.reports.errors import ConfigError, InputError, NotFoundError
 from radimpress.reports.report import Modality, Report
 from radimpress.server.bench.clustering import agreement
 from radimpress.server.bench.styles import WAYS, Corpus, case_mix, changed_hand, make_corpus, make_hand, write
@@ -49,6 +49,7 @@ def test_a_new_clinic_goes_to_its_style(corpus: Corpus, clusters: Clusters, way:
     said = assign(clusters, reports, vectors_of(reports, HashEmbedder()))
     assert said.cluster == home
     assert said.probabilities[said.nearest] > 0.9
+    assert 0 <= said.distance <= said.radius
     assert sum(said.probabilities.values()) == pytest.approx(1, abs=1e-3)
 
 
@@ -58,6 +59,30 @@ def test_a_style_that_nobody_knows_is_unsure(clusters: Clusters, way: str) -> No
     said = assign(clusters, reports, vectors_of(reports, HashEmbedder()))
     assert said.cluster is None
     assert "no known style" in said.why
+    assert said.distance > said.radius
+
+
+def test_people_read_titles_not_keys(clusters: Clusters) -> None:
+    key = clusters.names[0]
+    home = next(clinic for clinic, other in clusters.clinics.items() if other == key)
+    titled = clusters.titled(key, "As we write")
+    for way in (*KNOWN, "labelled"):
+        reports = _new(way, 20)
+        said = assign(titled, reports, vectors_of(reports, HashEmbedder()))
+        assert (titled.title(said.nearest) in said.why) is True
+        assert (key in said.why) is False
+    assert home in titled.clinics
+
+
+def test_features_that_another_version_counted_are_refused(corpus: Corpus, clusters: Clusters) -> None:
+    assert clusters.space is not None
+    old = replace(clusters, space=replace(clusters.space, counted="0" * 64))
+    reports = _new("list", 20)
+    made = vectors_of(reports, HashEmbedder())
+    with pytest.raises(ConfigError, match="another version"):
+        assign(old, reports, made)
+    with pytest.raises(ConfigError, match="another version"):
+        drift(old, next(iter(corpus.truth)), {"a": (reports, made)})
 
 
 def test_too_few_reports_are_unsure_and_no_reports_are_refused(clusters: Clusters) -> None:
@@ -87,6 +112,9 @@ def test_a_changed_clinic_alarms_and_says_what_changed_and_others_do_not(corpus:
         months = {name: (rows, vectors_of(rows, HashEmbedder())) for name, rows in (("a", steady), ("b", changed))}
         before, after = drift(clusters, clinic, months)
         assert (before.alarm, after.alarm) == (False, True)
+        assert before.distance is not None
+        assert after.distance is not None
+        assert 0 <= before.distance <= before.limit < after.distance
         assert after.changed
         assert after.changed[0].feature.replace("_", " ") in after.why
 
@@ -94,7 +122,7 @@ def test_a_changed_clinic_alarms_and_says_what_changed_and_others_do_not(corpus:
 def test_a_month_of_few_reports_and_an_unknown_clinic(corpus: Corpus, clusters: Clusters) -> None:
     rows = _new("list", 3)
     month = drift(clusters, next(iter(corpus.truth)), {"a": (rows, vectors_of(rows, HashEmbedder()))})[0]
-    assert not month.alarm
+    assert (month.alarm, month.distance) == (False, None)
     assert "too few" in month.why
     with pytest.raises(NotFoundError):
         drift(clusters, "nobody", {})

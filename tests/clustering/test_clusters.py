@@ -24,6 +24,7 @@ SPACE = Space(
     noise=EYE,
     habits=EYE,
     mixing=EYE,
+    counted="f" * 64,
 )
 CLUSTERS = Clusters(
     clinics={"alder": "list", "elm": "telegraphic", "birch": "list"},
@@ -114,9 +115,9 @@ def test_clinics_changed_by_hand_are_refused(tmp_path: Path) -> None:
     assert caught.value.field == "digest"
 
 
-@pytest.mark.parametrize("value", [{"format": 1}, {"format": None}])
+@pytest.mark.parametrize("value", [{"format": 2}, {"format": None}])
 def test_another_format_is_refused(tmp_path: Path, value: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="of format 2; fit the clusters again"):
+    with pytest.raises(InputError, match="of format 3; fit the clusters again"):
         load_clusters(_changed(tmp_path / "c.json", **value))
 
 

@@ -17,7 +17,7 @@ def test_scikit_learn_finds_nothing_against_its_conventions(monkeypatch: pytest.
     monkeypatch.setattr("radimpress.clustering.choose.ALPHA", 0.05)
     # Its own blobs are scaled so that those of one cluster lie about 0.15 apart.
     found = check_estimator(
-        StyleClustering(unit=0.15, largest=4, resamples=2, random_state=0), on_fail=None, on_skip=None
+        StyleClustering(unit=0.15, largest=3, resamples=1, random_state=0), on_fail=None, on_skip=None
     )
     assert [one["check_name"] for one in found if one["status"] == "failed"] == []
     assert len(found) > 20

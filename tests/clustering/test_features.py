@@ -95,14 +95,34 @@ def test_length_is_characters_against_400() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("RECOMMEND CT.", 1.0), ("Correlate clinically.", 1.0), ("Follow-up in 1 week.", 1.0), ("Mass.", 0.0)],
+    [
+        ("RECOMMEND CT.", 1.0),
+        ("Correlate clinically.", 1.0),
+        ("Follow-up in 1 week.", 1.0),
+        ("Suggest CT.", 1.0),
+        ("Shadow suggestive of a mass.", 0.0),
+        ("Mass.", 0.0),
+    ],
 )
 def test_recommending_is_noticed_in_any_case(text: str, value: float) -> None:
     assert of("recommends", text) == value
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("Possible mass.", 1.0), ("MASS LIKELY", 1.0), ("In May a mass", 1.0), ("Mass.", 0.0)]
+    ("text", "value"),
+    [
+        ("Possible mass.", 1.0),
+        ("MASS LIKELY", 1.0),
+        ("This could reflect a mass.", 1.0),
+        ("Suspected mass.", 1.0),
+        ("Questionable nodule.", 1.0),
+        ("Concerning for a mass.", 1.0),
+        ("Cannot exclude a mass.", 1.0),
+        ("Unlikely to be a mass.", 1.0),
+        ("In May a mass", 1.0),
+        ("It could not be seen.", 0.0),
+        ("Mass.", 0.0),
+    ],
 )
 def test_hedging_is_noticed_in_any_case(text: str, value: float) -> None:
     assert of("hedges", text) == value

@@ -125,6 +125,12 @@ def test_clinics_that_all_write_the_same_words_are_one_cluster() -> None:
     assert len(_fit(texts).names) == 1
 
 
+@pytest.mark.parametrize("name", ["", " ", "\n"])
+def test_a_clinic_without_a_name_is_refused(reports: list[Report], name: str) -> None:
+    with pytest.raises(InputError, match=f"report {reports[1].id}: has no clinic"):
+        _fit([reports[0], replace(reports[1], clinic=name)])
+
+
 def test_no_reports_are_refused() -> None:
     with pytest.raises(InputError, match="no clinic to cluster"):
         _fit([])

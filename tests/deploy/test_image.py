@@ -131,7 +131,7 @@ def test_it_starts_a_command_that_is_installed() -> None:
 
 async def _health(ready: bool) -> int:
     asked = json.loads(LAST["HEALTHCHECK"].partition("CMD ")[2])
-    async with exposing("127.0.0.1:0", Metrics(), lambda: ready) as address:
+    async with exposing("127.0.0.1:0", Metrics(), lambda: True, lambda: "" if ready else "no engine") as address:
         words = [
             word.replace(ENVIRONMENT["RADIMPRESS_METRICS_LISTEN"].replace("0.0.0.0", "127.0.0.1"), address)
             for word in asked

@@ -53,7 +53,8 @@ def tale() -> Tale:
     """A run of two clinics and twelve cases, whose texts try to be markup."""
     places = zip(CLUSTER_OF, (Modality.MR, Modality.CT), strict=True)
     reports = [_report(n, clinic, modality) for n, (clinic, modality) in enumerate(6 * [*places])]
-    funnel = Funnel(Thresholds(), list(reports), [("x", Door.NO_CLINIC), ("y", Door.DUPLICATE)])
+    doors = {Door.NO_CLINIC: 1, Door.DUPLICATE: 1, Door.KEPT: len(reports)}
+    funnel = Funnel(Thresholds(), {door: doors.get(door, 0) for door in Door})
     profile = dict.fromkeys(NAMES, 0.5)
     clusters = Clusters(
         clinics=CLUSTER_OF,

@@ -61,7 +61,11 @@ def test_reports_prepare_names_a_missing_column(run: Run, tmp_path: Path) -> Non
 
 def test_reports_prepare_says_that_too_few_are_left(run: Run, tmp_path: Path) -> None:
     run("reports", "make", tmp_path / "r.jsonl", "--count", 2)
-    one_line(run("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d"), "reports: ")
+    done = run("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d")
+    assert done.code == 2
+    # After the bar of what was read.
+    assert done.err.splitlines()[-1].startswith("error: input: reports: ")
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_recipe_with_an_unknown_key_is_named(run: Run, tmp_path: Path) -> None:

@@ -64,6 +64,19 @@ def test_a_dataset_alone_is_fitted(run: Run, home: Path, fitted: Path) -> None:
     assert fitted.read_bytes() == before
 
 
+def test_what_cannot_be_read_is_not_fitted_over(run: Run, home: Path, fitted: Path) -> None:
+    data = json.loads(fitted.read_text("utf-8"))
+    for text, told in (
+        ("{", "is not JSON"),
+        (json.dumps({**data, "format": 1}), "of format"),
+        (json.dumps({**data, "digest": "0" * 64}), "its clinics make"),
+    ):
+        fitted.write_text(text, "utf-8")
+        done = run("cluster", "fit", home / "dataset", "--out", fitted)
+        one_line(done, str(fitted), told, "cannot lend its keys and titles", "move it away")
+        assert fitted.read_text("utf-8") == text
+
+
 def test_show_tells_clusters_clinics_and_what_was_tried(run: Run, fitted: Path) -> None:
     known = load_clusters(fitted)
     rows = run("cluster", "show", "--clusters", fitted, "--json").rows

@@ -170,6 +170,34 @@ def test_a_signed_certificate_is_promoted_where_its_key_is_trusted(
     assert run(*promote).code == 0
 
 
+def test_what_a_server_judged_is_signed_by_who_answers_for_it_and_promoted(
+    run: Run, site: Site, at: list[object], tmp_path: Path, key_files: tuple[Path, Path]
+) -> None:
+    private, public = key_files
+    made = certificate(site.registry.register(site.path(site.first)), CT_LIST)
+    file = tmp_path / "certificate.json"
+    file.write_bytes(made)
+    promote = ("adapters", "promote", "unified", "--certificate", file, "--trusted-key", public, *at)
+    one_line(run(*promote), "the certificate is not signed", "`radimpress gate sign`")
+    done = run("gate", "sign", file, "--sign-key", private)
+    signed = decode_certificate(file.read_bytes())
+    assert done.out.startswith(f"unified {site.first.digest[:12]}: 1 of 1 slices pass")
+    assert f"signed by {signed.signer[:12]}" in done.out
+    assert signed.judgement == decode_certificate(made).judgement
+    assert run(*promote).code == 0
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"{}", None])
+def test_what_is_no_certificate_is_not_signed(
+    run: Run, tmp_path: Path, key_files: tuple[Path, Path], spoilt: bytes | None
+) -> None:
+    file = tmp_path / "certificate.json"
+    if spoilt is not None:
+        file.write_bytes(spoilt)
+    one_line(run("gate", "sign", file, "--sign-key", key_files[0]), "error: ")
+    assert (file.read_bytes() if file.exists() else None) == spoilt
+
+
 def test_trusted_keys_come_from_the_environment_too(
     run: Run,
     site: Site,

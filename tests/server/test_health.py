@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
 
-from tests.server.conftest import Site
+from radimpress.server.engines.fake import FakeEngine
+from radimpress.server.engines.inprocess import InProcessEngine
+from radimpress.trainer.load import load_base
+from tests.conftest import TINY
+from tests.server.conftest import FAKE_BASE, Site
 from tests.server.peer import Held, Peer, refused
+from tests.server.processes import free_port
 
 READY = ("", "radimpress.v1.ImpressionService", "radimpress.v1.AdapterService", "radimpress.readiness")
 
@@ -41,6 +48,61 @@ def test_without_its_registry_a_server_is_alive_and_not_ready_and_comes_back_by_
         path.write_bytes(data)
     _until(lambda: all(map(peer.serving, READY)))
     assert peer.generate(modality="CT", clinic="alder").text
+
+
+def _page(address: str, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_server_whose_engine_has_ended_is_neither_ready_nor_alive_and_says_why(site: Site) -> None:
+    engine, shown = FakeEngine(FAKE_BASE), f"127.0.0.1:{free_port()}"
+    with site.serving(engine, metrics_listen=shown) as address, Peer(address) as peer:
+        assert (_page(shown, "/readyz"), _page(shown, "/livez")) == ((200, "OK\n"), (200, "OK\n"))
+        engine.close()
+        _until(lambda: not any(map(peer.serving, (*READY, "radimpress.liveness"))))
+        assert _page(shown, "/readyz") == (503, "the engine has ended\n")
+        assert _page(shown, "/livez")[0] == 503
+        with pytest.raises(grpc.RpcError) as caught:
+            peer.generate(modality="CT", clinic="alder")
+        # Another server may answer it.
+        refused(grpc.StatusCode.UNAVAILABLE, caught)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_model_whose_thread_ended_leaves_no_server_that_says_that_it_serves(
+    site: Site, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = InProcessEngine(load_base(TINY, tiny_folder))
+    try:
+        with site.serving(engine) as address, Peer(address) as peer:
+            assert all(map(peer.serving, READY))
+            # As a defect in what stands between two steps would: nothing there is tried again.
+            monkeypatch.setattr(engine._scheduler, "step", None)
+            with pytest.raises(grpc.RpcError) as caught:
+                peer.generate(modality="CT", clinic="alder")
+            refused(grpc.StatusCode.UNAVAILABLE, caught)
+            _until(lambda: not any(map(peer.serving, READY)))
+    finally:
+        engine.close()
+
+
+def test_a_registry_that_fails_as_nobody_thought_is_one_that_is_not_there(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> None:
+        raise LookupError("of what nobody thought")
+
+    with site.serving() as address, Peer(address) as peer:
+        with monkeypatch.context() as patch:
+            patch.setattr(site.registry, "check", check)
+            _until(lambda: not any(map(peer.serving, READY)))
+            assert peer.serving("radimpress.liveness")
+        _until(lambda: all(map(peer.serving, READY)))
 
 
 def test_a_server_that_stops_says_so_while_running_requests_end(site: Site) -> None:

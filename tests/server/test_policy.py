@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import pytest
 
 from radimpress.reports.errors import ConfigError, FindingsError
 from radimpress.reports.report import Report
-from radimpress.reports.synthetic import synthesize
 from radimpress.server.policy import SHORT, Outside, Policy
 from radimpress.server.routes import Reason
 
@@ -93,23 +91,3 @@ def test_a_length_alone_is_refused_as_findings_would_be() -> None:
 def test_a_language_that_nobody_can_tell_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="'english'"):
         _policy(Outside.BASE, Outside.BASE, "en", "english")
-
-
-def test_synthetic_reports_of_every_clinic_are_english() -> None:
-    policy = _policy()
-    reports = [report for report in synthesize(400, 3) if len(report.findings) >= SHORT]
-    assert len(reports) > 100
-    assert [report.findings for report in reports if policy.foreign(report.findings)] == []
-
-
-@pytest.mark.skipif(not _DATA.is_dir(), reason="the real reports are not at hand")
-def test_real_english_reports_are_hardly_ever_taken_for_foreign() -> None:
-    policy = _policy()
-    findings = [
-        row["findings"]
-        for name in ("openi_train", "mtsamples_train")
-        for row in map(json.loads, (_DATA / f"{name}.jsonl").read_text("utf-8").splitlines())
-        if len(row["findings"]) >= SHORT
-    ]
-    assert len(findings) > 700
-    assert sum(map(policy.foreign, findings)) <= len(findings) // 200

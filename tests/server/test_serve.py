@@ -6,6 +6,7 @@ import json
 import socket
 import time
 import urllib.request
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
-from radimpress.reports.errors import ConfigError, NotFoundError
+from radimpress.reports.errors import ConfigError, EngineError, NotFoundError, UnavailableError
 from radimpress.server import serve, upkeep
 from radimpress.server.client import Client
 from radimpress.server.client_errors import ClientError, TokenError
+from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fake import FakeEngine
 from radimpress.server.registry import Journal, Registry
 from radimpress.server.security.caller import Role
@@ -26,8 +28,10 @@ from radimpress.server.security.tokens import entry, make_token
 from radimpress.server.security.trail import verify
 from radimpress.server.serve import open_engine, serving
 from radimpress.server.settings import ServerSettings, load_settings
+from radimpress.trainer.bundle import AdapterBundle
+from radimpress.v1 import impression_pb2
 from tests.server.conftest import CT_LIST, FAKE_BASE, FINDINGS, Site
-from tests.server.peer import Peer, refused
+from tests.server.peer import Held, Peer, refused, report_input
 from tests.server.pki import Authority
 
 ASKED = {"findings": FINDINGS, "modality": "CT", "clinic": "alder"}
@@ -158,6 +162,43 @@ def test_every_answer_has_its_line_in_the_audit_trail(site: Site) -> None:
     assert lines[5]["digest"] == site.second.digest
 
 
+@pytest.mark.parametrize("ending", ["left", "failed"])
+def test_a_stream_that_ended_after_text_had_gone_out_has_its_line_in_the_audit_trail(site: Site, ending: str) -> None:
+    class Ending(Held):
+        async def generate(
+            self, prompt: str, adapter: AdapterBundle | None, limits: Limits
+        ) -> AsyncGenerator[Piece, None]:
+            async for piece in super().generate(prompt, adapter, limits):
+                yield piece
+                if ending == "failed":
+                    raise EngineError("the engine failed")
+
+    site.promote(site.first, CT_LIST)
+    engine, folder = Ending(), site.root / "audit"
+    request = impression_pb2.StreamImpressionRequest(request_id="a", report=report_input(modality="CT", clinic="alder"))
+    with site.serving(engine, audit=folder, server_name="one") as address, Peer(address) as peer:
+        stream: Any = peer.impressions.StreamImpression(request, timeout=60)
+        assert next(stream).started.digest == site.first.digest
+        assert next(stream).piece
+        if ending == "left":
+            stream.cancel()
+        else:
+            with pytest.raises(grpc.RpcError):
+                next(stream)
+        until = time.monotonic() + 10
+        while not engine.ended or not (folder / "one.jsonl").stat().st_size:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    (line,) = (json.loads(line) for line in (folder / "one.jsonl").read_text("utf-8").splitlines())
+    assert (line["action"], line["request_id"], line["digest"], line["table"]) == (
+        "StreamImpression",
+        "a",
+        site.first.digest,
+        2,
+    )
+    assert line["outcome"] == {"left": "CANCELLED", "failed": "INTERNAL"}[ending]
+
+
 def test_with_a_key_no_text_lies_open_in_the_registry(site: Site) -> None:
     key = site.root / "seal.key"
     key.write_text(make_key(), "utf-8")
@@ -285,6 +326,18 @@ def test_the_block_that_fails_still_stops_the_server(site: Site) -> None:
     with Client(address, timeout=2) as client, pytest.raises(ClientError) as caught:
         client.generate(**ASKED)
     assert caught.value.code in _AWAY
+
+
+def test_an_end_that_fails_is_not_taken_for_a_good_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = Journal.close
+
+    def fails(journal: Journal) -> None:
+        close(journal)
+        raise UnavailableError("the last answers could not be written")
+
+    monkeypatch.setattr(Journal, "close", fails)
+    with pytest.raises(UnavailableError, match="last answers"), site.serving():
+        pass
 
 
 def test_a_registry_serves_again_after_its_server_stopped(site: Site) -> None:

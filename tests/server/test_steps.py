@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,11 @@ from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.recipe import EvalRecipe, Recipe
 from radimpress.server.registry import Registry
+from radimpress.trainer import fetch
+from radimpress.trainer.bases import BASES
 from radimpress.trainer.bundle import AdapterBundle
+from radimpress.trainer.settings import FitSettings
+from tests.conftest import TINY
 from tests.server.conftest import FAKE_BASE, make_bundle
 
 REPORTS = [report for report in synthesize(700, 0, 0.0) if len(report.findings) > 100]
@@ -56,6 +61,7 @@ class Knowing:
     base_digest: str = FAKE_BASE
     base_name: str = "knowing"
     context: int = 4096
+    closed: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
     fails_after: int = 10_000
 
@@ -294,3 +300,23 @@ def test_a_retrained_adapter_takes_the_place_of_its_predecessor_of_the_same_name
     assert second.entries.keys() == first.entries.keys()
     assert {str(entry.adapter) for entry in second.entries.values()} == {"unified@2"}
     registry.close()
+
+
+def _train_tiny(out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, budget: float) -> list[AdapterBundle]:
+    monkeypatch.setitem(BASES, TINY.name, TINY)
+    monkeypatch.setattr(fetch, "base_folder", lambda base, track: folder)
+    given: dict[str, Any] = {"unified_reports": 4, "cluster_reports": 4, "cluster_minimum": 4, "validation_reports": 2}
+    settings = FitSettings(rank=2, batch=1, accumulation=1, price_per_hour=3600, budget_usd=budget, **given)
+    return steps.train(PARTS, CLUSTERS, out, Recipe(base=TINY.name, train=settings), silent)[1]
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+def test_a_budget_that_is_spent_begins_no_other_adapter_and_more_goes_on(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = _train_tiny(tmp_path, tiny_folder, monkeypatch, 1e-6)
+    assert [(one.name, one.manifest["stopped"]) for one in short] == [("unified", "budget")]
+    assert steps.load_trained(tmp_path) == short
+    whole = _train_tiny(tmp_path, tiny_folder, monkeypatch, 1e6)
+    assert [one.name for one in whole] == ["unified", "cluster-list", "cluster-text"]
+    assert {one.manifest["stopped"] for one in whole} == {None}

@@ -1,22 +1,28 @@
 from __future__ import annotations
 
+import errno
+import json
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from radimpress.reports.errors import BundleError, ConfigError, InputError
+from radimpress.reports.errors import BundleError, ConfigError, ConflictError, DamageError, InputError
+from radimpress.reports.progress import Track, silent
 from radimpress.reports.report import Report
 from radimpress.reports.synthetic import synthesize
+from radimpress.trainer import checkpoint
 from radimpress.trainer import fit as fitting
 from radimpress.trainer.bases import base_digest
 from radimpress.trainer.bundle import AdapterBundle, check_targets
+from radimpress.trainer.checkpoint import CHECKPOINT, alone
 from radimpress.trainer.fit import fit
 from radimpress.trainer.plan import UNIFIED, PlannedAdapter
 from radimpress.trainer.settings import FitSettings
@@ -26,7 +32,9 @@ from tests.conftest import TINY
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 
 T = TypeVar("T")
-SETTINGS = FitSettings(rank=2, alpha=4, batch=2, accumulation=1, learning_rate=5e-3)
+SETTINGS = FitSettings(
+    rank=2, alpha=4, batch=1, accumulation=1, learning_rate=5e-3, max_tokens=600, dropout=0.1, checkpoint_steps=2
+)
 REPORTS = tuple(synthesize(12, 0, 0.0))
 VALIDATION = list(synthesize(3, 1, 0.0))
 
@@ -40,6 +48,8 @@ def _fit(
     validation: list[Report] = VALIDATION,
     settings: FitSettings = SETTINGS,
     start: AdapterBundle | None = None,
+    budget_usd: float = 0.0,
+    track: Track = silent,
 ) -> AdapterBundle:
     planned = PlannedAdapter(name, None, start.name if start else None, reports)
     return fit(
@@ -51,6 +61,8 @@ def _fit(
         start=start,
         clusters_digest="c" * 64,
         into=into,
+        budget_usd=budget_usd,
+        track=track,
     )
 
 
@@ -65,10 +77,10 @@ def fitted(tiny_folder: Path, home: Path) -> AdapterBundle:
 
 
 def _refuse_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
-        raise AssertionError(f"trained again with {len(arguments)} arguments")
+    def refuse(*arguments: object, **named: object) -> None:
+        raise AssertionError(f"trained again with {len(arguments) + len(named)} arguments")
 
-    monkeypatch.setattr(fitting, "_train", refuse)
+    monkeypatch.setattr(fitting, "run_loop", refuse)
 
 
 def test_a_fitted_bundle_is_whole(tiny_folder: Path, fitted: AdapterBundle) -> None:
@@ -80,8 +92,10 @@ def test_a_fitted_bundle_is_whole(tiny_folder: Path, fitted: AdapterBundle) -> N
 
 def test_the_history_has_every_step_between_two_validations_and_is_finite(fitted: AdapterBundle) -> None:
     first, *steps, last = fitted.manifest["history"]
-    assert [row["step"] for row in steps] == [1, 2, 3, 4, 5, 6]
-    assert (first["step"], last["step"]) == (0, 6)
+    assert [row["step"] for row in steps] == list(range(1, len(steps) + 1))
+    assert (first["step"], last["step"]) == (0, len(steps))
+    assert fitted.manifest["steps"] == {"made": len(steps), "planned": len(steps)}
+    assert len(steps) > 4
     assert all(math.isfinite(value) for row in (first, *steps, last) for value in row.values())
     assert last["validation"] < first["validation"]
 
@@ -183,8 +197,8 @@ def test_one_endless_report_does_not_stop_the_fit(tiny_folder: Path, tmp_path: P
 
 
 def test_a_loss_that_is_not_finite_is_told_and_leaves_no_bundle(tiny_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="lower learning_rate"):
-        _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"learning_rate": 1e38}))
+    with pytest.raises(ConfigError, match=r"lower learning_rate.* these reports: syn-0000\d\d"):
+        _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"learning_rate": 1e30}))
     assert not list(tmp_path.iterdir())
 
 
@@ -207,4 +221,196 @@ def test_a_track_sees_every_step(tiny_folder: Path, tmp_path: Path) -> None:
         into=tmp_path,
         track=track,
     )
-    assert [(at, total) for label, at, total in seen if label == "fit tracked"] == [(1, 2), (2, 2)]
+    assert {label for label, _, _ in seen} == {"fit tracked"}
+    assert [(at, total) for _, at, total in seen] == [(at, len(seen)) for at in range(1, len(seen) + 1)]
+    assert len(seen) > 1
+
+
+def _record(into: Path, bundle: AdapterBundle) -> list[dict[str, float]]:
+    path = into / "runs" / f"{bundle.name}-{bundle.digest[:16]}" / "record.jsonl"
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_the_run_record_stays_beside_the_bundle(fitted: AdapterBundle, home: Path) -> None:
+    *steps, last = _record(home, fitted)
+    history = fitted.manifest["history"]
+    assert [round(row["loss"], 4) for row in steps] == [row["loss"] for row in history[1:-1]]
+    assert last == history[-1]
+    assert all(row["gradient_norm"] > 0 and row["tokens_per_second"] > 0 and row["memory_bytes"] > 0 for row in steps)
+    rates = [row["learning_rate"] for row in steps]
+    assert rates[0] == SETTINGS.learning_rate
+    assert rates == sorted(rates, reverse=True)
+
+
+class _BrokenError(Exception):
+    """What breaks a fit off in a test."""
+
+
+def _broken_at(step: int) -> Any:
+    def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+        del label, total
+        for item in items:
+            if item == step:
+                raise _BrokenError
+            yield item
+
+    return track
+
+
+def _broken(folder: Path, into: Path, step: int) -> Path:
+    """Breaks a fit off before a step (the first is 0), and gives its folder of work."""
+    with pytest.raises(_BrokenError):
+        _fit(folder, into, track=_broken_at(step))
+    (work,) = into.glob(".fit-*")
+    return work
+
+
+@pytest.mark.parametrize("step", [2, 3, 5])
+def test_a_fit_that_was_broken_off_gives_the_same_weights(
+    tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path, step: int
+) -> None:
+    work = _broken(tiny_folder, tmp_path, step)
+    assert (work / CHECKPOINT).is_file()
+    seen: list[int] = []
+
+    def track(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+        del label
+        seen.append(total)
+        yield from items
+
+    again = _fit(tiny_folder, tmp_path, track=track)
+    # It went on; it did not begin anew.
+    assert seen == [again.manifest["steps"]["planned"] - step // 2 * 2]
+    assert again.digest == fitted.digest
+    assert again.manifest["history"] == fitted.manifest["history"]
+    assert [row["step"] for row in _record(tmp_path, again)] == [row["step"] for row in fitted.manifest["history"][1:]]
+    assert not work.exists()
+
+
+def test_a_disk_that_is_full_loses_no_checkpoint(
+    tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _broken(tiny_folder, tmp_path, 3)
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path), len(data))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_atomic", full)
+        with pytest.raises(ConfigError, match=r"step 4 can be written \(No space left on device\)"):
+            _fit(tiny_folder, tmp_path)
+    assert _fit(tiny_folder, tmp_path).digest == fitted.digest
+
+
+def test_a_damaged_checkpoint_is_told(tiny_folder: Path, tmp_path: Path) -> None:
+    path = _broken(tiny_folder, tmp_path, 3) / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DamageError, match="remove its folder"):
+        _fit(tiny_folder, tmp_path)
+
+
+def test_two_fits_do_not_share_a_folder(tiny_folder: Path, tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(ConflictError, match="another process fits"):
+        _fit(tiny_folder, tmp_path)
+    assert _fit(tiny_folder, tmp_path, reports=REPORTS[:2]).name == UNIFIED
+
+
+PRICED = SETTINGS.model_copy(update={"price_per_hour": 3600.0})
+
+
+def test_a_budget_ends_a_fit_with_a_usable_adapter_and_a_larger_one_goes_on(
+    tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path
+) -> None:
+    short = _fit(tiny_folder, tmp_path, settings=PRICED, budget_usd=1e-6)
+    short.verify(base_digest(TINY, tiny_folder))
+    assert (short.manifest["stopped"], short.manifest["steps"]["made"]) == ("budget", 1)
+    assert short.manifest["cost_usd"] == pytest.approx(short.manifest["seconds"], abs=0.1)
+    whole = _fit(tiny_folder, tmp_path, settings=PRICED, budget_usd=1e6)
+    assert whole.manifest["stopped"] is None
+    assert whole.digest == fitted.digest
+
+
+def test_a_fit_that_keeps_within_its_budget_is_whole(tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path) -> None:
+    assert _fit(tiny_folder, tmp_path, settings=PRICED, budget_usd=1e6).digest == fitted.digest
+
+
+def test_a_budget_without_a_price_is_refused() -> None:
+    with pytest.raises(ValueError, match="no budget without a price"):
+        FitSettings(budget_usd=1)
+
+
+def test_a_fit_on_a_base_in_four_bits_learns_and_is_plain_lora(tiny_folder: Path, tmp_path: Path) -> None:
+    bundle = _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"quantisation": "nf4"}))
+    bundle.verify(base_digest(TINY, tiny_folder))
+    first, *_, last = bundle.manifest["history"]
+    assert last["validation"] < first["validation"]
+    assert all(values.dtype == torch.float32 for values in bundle.weights().values())
+
+
+def test_four_bits_are_another_base_than_the_whole_one(
+    tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path
+) -> None:
+    nf4 = _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"quantisation": "nf4"}))
+    assert nf4.manifest["history"][0] != fitted.manifest["history"][0]
+
+
+def test_a_fit_in_four_bits_that_was_broken_off_gives_the_same_weights(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"quantisation": "nf4"})
+    whole = _fit(tiny_folder, tmp_path / "whole", settings=settings)
+    with pytest.raises(_BrokenError):
+        _fit(tiny_folder, tmp_path / "broken", settings=settings, track=_broken_at(3))
+    assert _fit(tiny_folder, tmp_path / "broken", settings=settings).digest == whole.digest
+
+
+def test_scaling_by_the_root_of_the_rank_is_what_the_bundle_says(tiny_folder: Path, tmp_path: Path) -> None:
+    bundle = _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"rslora": True}))
+    assert bundle.read(base_digest(TINY, tiny_folder)).scale == pytest.approx(4 / 2**0.5)
+
+
+def test_lora_plus_moves_the_second_matrices_further(tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path) -> None:
+    plus = _fit(tiny_folder, tmp_path, settings=SETTINGS.model_copy(update={"lora_plus": 16.0}))
+
+    def size(bundle: AdapterBundle) -> float:
+        return sum(float(value.norm()) for name, value in bundle.weights().items() if "lora_B" in name)
+
+    assert size(plus) > 2 * size(fitted)
+
+
+# Far too fast a rate, so that the validation loss turns soon.
+HASTY = SETTINGS.model_copy(update={"learning_rate": 0.3, "validation_steps": 1, "patience": 2, "warmup": 0.0})
+
+
+def test_a_fit_without_gain_ends_early_with_the_best_weights(tiny_folder: Path, tmp_path: Path) -> None:
+    bundle = _fit(tiny_folder, tmp_path, settings=HASTY)
+    history, steps = bundle.manifest["history"], bundle.manifest["steps"]
+    found = [row["validation"] for row in history[1:-1] if "validation" in row]
+    assert bundle.manifest["stopped"] == "early"
+    assert steps["made"] < steps["planned"]
+    assert len(found) == steps["made"] == found.index(min(found)) + 3
+    assert history[-1]["validation"] == min(found)
+    start = _fit(
+        tiny_folder,
+        tmp_path,
+        name="cluster-best",
+        settings=SETTINGS.model_copy(update={"learning_rate": 1e-12}),
+        start=bundle,
+    )
+    assert start.manifest["history"][0]["validation"] == pytest.approx(min(found), abs=1e-3)
+
+
+def test_a_fit_that_would_end_early_is_the_same_when_broken_off(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = HASTY.model_copy(update={"checkpoint_steps": 1})
+    whole = _fit(tiny_folder, tmp_path / "whole", settings=settings)
+    with pytest.raises(_BrokenError):
+        _fit(tiny_folder, tmp_path / "broken", settings=settings, track=_broken_at(2))
+    again = _fit(tiny_folder, tmp_path / "broken", settings=settings)
+    assert (again.digest, again.manifest["history"]) == (whole.digest, whole.manifest["history"])
+    _refuse_training(monkeypatch)
+    assert _fit(tiny_folder, tmp_path / "whole", settings=settings) == whole
+
+
+def test_patience_without_validations_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to be patient about"):
+        FitSettings(patience=2)

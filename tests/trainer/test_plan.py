@@ -36,6 +36,12 @@ def test_unified_comes_first_and_each_cluster_starts_from_it() -> None:
     assert planned.left_out == ()
 
 
+def test_a_cluster_can_start_afresh() -> None:
+    reports = _reports("alder", 5) + _reports("elm", 6)
+    planned = plan(reports, TWO, unified_reports=0, cluster_reports=0, cluster_minimum=5, seed=0, afresh=True)
+    assert [adapter.start_from for adapter in planned.adapters] == [None, None, None]
+
+
 def test_unified_learns_from_all_and_a_cluster_from_its_own() -> None:
     alder, elm = _reports("alder", 5), _reports("elm", 6)
     unified, lists, telegrams = _plan(alder + elm, TWO).adapters

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from radimpress.reports.errors import BundleError, DeadlineError, DigestError
+from radimpress.reports.errors import BundleError, DeadlineError, DigestError, UnavailableError
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fake import FakeEngine
 from radimpress.trainer.bundle import WEIGHTS, AdapterBundle
@@ -73,3 +73,12 @@ def test_a_file_changed_after_the_first_answer_is_refused_too(site: Site) -> Non
     change_byte(site.first.path / WEIGHTS)
     with pytest.raises(DigestError):
         _ask(engine, site.first)
+
+
+def test_once_closed_it_refuses() -> None:
+    engine = FakeEngine()
+    assert not engine.closed
+    engine.close()
+    assert engine.closed
+    with pytest.raises(UnavailableError, match="closed"):
+        _ask(engine)

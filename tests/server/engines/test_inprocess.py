@@ -25,6 +25,7 @@ from radimpress.reports.errors import (
     InputError,
     OverloadError,
     RadimpressError,
+    UnavailableError,
 )
 from radimpress.reports.files import sha256_file
 from radimpress.server.engines import Limits, Piece, inprocess
@@ -539,20 +540,24 @@ def test_closing_ends_requests_that_run_and_that_wait(
         return list(await asyncio.gather(running, waiting, return_exceptions=True))
 
     assert [(type(error), str(error)) for error in asyncio.run(end())] == [
-        (EngineError, "the engine is closed"),
-        (EngineError, "the engine is closed"),
+        (UnavailableError, "the engine is closed"),
+        (UnavailableError, "the engine is closed"),
     ]
 
 
 def test_a_closed_engine_refuses(make: Make) -> None:
     engine = make()
+    assert not engine.closed
     engine.close()
     engine.close()
-    with pytest.raises(EngineError, match="closed"):
+    assert engine.closed
+    with pytest.raises(UnavailableError, match="closed"):
         asyncio.run(_text(engine, PROMPTS[0], None))
 
 
-def test_a_foreign_errors_text_is_not_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_foreign_errors_text_is_not_told(
+    make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     engine = make()
 
     def fail(*arguments: Any) -> torch.Tensor:
@@ -563,7 +568,50 @@ def test_a_foreign_errors_text_is_not_told(make: Make, monkeypatch: pytest.Monke
         with pytest.raises(EngineError) as caught:
             asyncio.run(_text(engine, PROMPTS[0], None))
     assert str(caught.value) == "the engine failed (ValueError)"
+    # Only the log can say where.
+    told = "".join(capsys.readouterr())
+    assert "engine_failed" in told
+    assert "test_inprocess.py:" in told
+    assert "fracture" not in told
     assert _alone(engine, None, PROMPTS[:1]) == _alone(make(), None, PROMPTS[:1])
+
+
+def test_an_answer_that_is_not_finite_is_none_and_the_log_says_whose(
+    make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, forward = make(), Decoder.forward
+
+    def spoilt(*arguments: Any) -> torch.Tensor:
+        return forward(*arguments) * float("nan")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoder, "forward", spoilt)
+        with pytest.raises(EngineError, match="not finite"):
+            asyncio.run(_text(engine, PROMPTS[0], None))
+    assert "answer_not_finite" in "".join(capsys.readouterr())
+    assert asyncio.run(_text(engine, PROMPTS[0], None))
+
+
+def test_why_an_adapter_could_not_be_loaded_is_in_the_log_alone(
+    make: Make,
+    bundles: tuple[AdapterBundle, AdapterBundle],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    engine = make()
+
+    def fail(*_: object) -> None:
+        raise ValueError("a fracture")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inprocess, "pack", fail)
+        with pytest.raises(EngineError, match="the adapter cannot be loaded"):
+            asyncio.run(_text(engine, PROMPTS[0], bundles[0]))
+    told = "".join(capsys.readouterr())
+    assert "adapter_not_loaded" in told
+    assert bundles[0].digest in told
+    assert "fracture" not in told
+    assert asyncio.run(_text(engine, PROMPTS[0], bundles[0]))
 
 
 @pytest.mark.parametrize("which", [None, 0])

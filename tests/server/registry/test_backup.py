@@ -16,6 +16,7 @@ import pytest
 
 from radimpress.reports.errors import BundleError, ConfigError, ConflictError, DamageError, InputError, NotFoundError
 from radimpress.server.registry import Journal, Registry
+from radimpress.server.registry import database as databases
 from radimpress.server.registry.backup import ABOUT, DATABASES, make_backup
 from radimpress.server.registry.database import Database, Lock
 from radimpress.server.registry.restore import read_backup, restore
@@ -79,7 +80,11 @@ def test_what_is_wiped_comes_back_and_serves_as_before(site: Site, fresh: FRESH,
         assert _serves(replace(site, registry=registry)) == served
 
 
-def test_a_copy_is_of_one_moment_while_others_write(site: Site, fresh: FRESH, tmp_path: Path) -> None:
+def test_a_copy_is_of_one_moment_while_others_write(
+    site: Site, fresh: FRESH, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long the copy takes here, the change that waits beside it is not taken for a server that stands still.
+    monkeypatch.setattr(databases, "_STILL_MS", 120_000)
     _filled(site)
     database = Database(site.url)
     with database.writing(Lock.ROUTES):

@@ -356,6 +356,19 @@ def test_a_file_that_is_full_while_it_is_handed_to_the_disk_is_closed_after_it(
     assert [one.lines for _, one in verify_all(_parts(tmp_path))] == [1, 2]
 
 
+def test_a_line_that_comes_after_the_end_is_unavailable_and_goes_to_no_other_file(tmp_path: Path) -> None:
+    for most in (100, 1 << 20):
+        audit = Audit(tmp_path / str(most), "one", most)
+        _write(audit, "r-1")
+        audit.close()
+        with (tmp_path / "another").open("w+b") as another:
+            with pytest.raises(UnavailableError):
+                _write(audit, "r-2")
+            assert another.read() == b""
+        assert [path.name for path in _parts(audit.path.parent)] == ["one.jsonl"]
+        assert verify(audit.path).lines == 1
+
+
 def test_threads_write_whole_lines(tmp_path: Path) -> None:
     audit = Audit(tmp_path, "one")
     threads = [threading.Thread(target=_write, args=(audit, *[f"r-{number}"] * 50)) for number in range(8)]

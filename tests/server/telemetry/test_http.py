@@ -13,11 +13,16 @@ from radimpress.server.telemetry import http as subject
 Ask = Callable[[bytes], Awaitable[tuple[int, bytes]]]
 
 
-def talking(talk: Callable[[Ask], Awaitable[None]], metrics: Metrics, ready: Callable[[], bool] = lambda: True) -> None:
+def talking(
+    talk: Callable[[Ask], Awaitable[None]],
+    metrics: Metrics,
+    alive: Callable[[], bool] = lambda: True,
+    missing: Callable[[], str] = lambda: "",
+) -> None:
     """Runs `talk` with a function that sends bytes on a connection of their own and gives status and body."""
 
     async def run() -> None:
-        async with exposing("127.0.0.1:0", metrics, ready) as address:
+        async with exposing("127.0.0.1:0", metrics, alive, missing) as address:
             host, _, port = address.rpartition(":")
 
             async def ask(request: bytes) -> tuple[int, bytes]:
@@ -68,16 +73,18 @@ def test_no_series_says_when_another_began() -> None:
 
 
 def test_readiness_is_asked_anew_each_time_and_liveness_is_not_readiness() -> None:
-    ready = False
+    missing, alive = "the registry cannot be reached", True
 
     async def talk(ask: Ask) -> None:
-        nonlocal ready
-        assert (await ask(get("/readyz")))[0] == 503
+        nonlocal missing, alive
+        assert await ask(get("/readyz")) == (503, b"the registry cannot be reached\n")
         assert (await ask(get("/livez")))[0] == 200
-        ready = True
+        missing = ""
         assert (await ask(get("/readyz")))[0] == 200
+        alive = False
+        assert (await ask(get("/livez")))[0] == 503
 
-    talking(talk, Metrics(), lambda: ready)
+    talking(talk, Metrics(), lambda: alive, lambda: missing)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +126,7 @@ def test_who_says_nothing_holds_nobody_up_and_is_let_go(monkeypatch: pytest.Monk
 
 def test_who_still_talks_does_not_hold_up_the_end() -> None:
     async def run() -> None:
-        async with exposing("127.0.0.1:0", Metrics(), lambda: True) as address:
+        async with exposing("127.0.0.1:0", Metrics(), lambda: True, str) as address:
             host, _, port = address.rpartition(":")
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"GET")
@@ -133,7 +140,7 @@ def test_who_still_talks_does_not_hold_up_the_end() -> None:
 @pytest.mark.parametrize("listen", ["127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "192.0.2.1:1"])
 def test_an_address_that_cannot_be_listened_on_is_a_setting_at_fault(listen: str) -> None:
     async def run() -> None:
-        async with exposing(listen, Metrics(), lambda: True):
+        async with exposing(listen, Metrics(), lambda: True, str):
             pass
 
     with pytest.raises(ConfigError, match="cannot listen on"):

@@ -1,0 +1,36 @@
+"""CSV and TSV (RFC 4180), UTF-8, with a head."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from radimpress.reports.errors import InputError
+from radimpress.reports.readers.rows import RECORD_MAX, Row
+
+_DELIMITERS = ",\t;|"
+
+
+def read(path: Path) -> Iterator[Row]:
+    """Yields each line's columns; the head says which character parts them.
+
+    Raises:
+        InputError: it is not UTF-8, or no such file.
+    """
+    csv.field_size_limit(RECORD_MAX)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            head = file.readline()
+            delimiter = max(_DELIMITERS, key=head.count)
+            file.seek(0)
+            reader = csv.DictReader(file, strict=True, delimiter=delimiter)
+            if not reader.fieldnames:
+                return
+            for row in reader:
+                whole = None not in row and None not in row.values()
+                yield str(reader.line_num), dict(row) if whole else "another number of fields than columns"
+    except UnicodeDecodeError:
+        raise InputError("reports", f"{path.name} is not UTF-8") from None
+    except csv.Error as error:
+        raise InputError("reports", f"{path.name}: {error}") from None

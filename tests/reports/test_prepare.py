@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from radimpress.reports.errors import ConfigError, InputError, NotFoundError
+from radimpress.reports.files import load_reports, write_reports
+from radimpress.reports.funnel import Door, Thresholds
+from radimpress.reports.prepare import Prepared, load_set_aside, prepare
+from radimpress.reports.progress import silent
+from radimpress.reports.read import Reading
+from radimpress.reports.synthetic import synthesize
+from radimpress.server.bench.reports import digests
+
+PARTS = ("train", "validation", "test")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A file of 300 synthetic reports, one line of it broken."""
+    write_reports(tmp_path / "r.jsonl", synthesize(300, 3))
+    with (tmp_path / "r.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"broken\n')
+    return tmp_path / "r.jsonl"
+
+
+def _prepare(archive: Path, out: Path, **more: Any) -> Prepared:
+    return prepare([archive], out, Reading(**more), Thresholds(), (0.7, 0.15), 0, silent)
+
+
+def test_every_record_is_in_one_part_or_set_aside_with_its_door(archive: Path, tmp_path: Path) -> None:
+    made = _prepare(archive, tmp_path / "d")
+    kept = [report.id for part in PARTS for report in load_reports(tmp_path / "d" / f"{part}.jsonl")]
+    aside = list(load_set_aside(tmp_path / "d"))
+    assert len(set(kept)) == len(kept) == made.funnel.kept == sum(made.sizes.values())
+    assert len(kept) + len(aside) == made.funnel.total == 301
+    counted = {door: sum(row["door"] == door.value for row in aside) for door in Door if door is not Door.KEPT}
+    assert counted == {door: count for door, count in made.funnel.counts.items() if door is not Door.KEPT}
+    assert [row for row in aside if "why" in row] == [
+        {"door": "record cannot be read", "where": "r.jsonl:301", "why": "not JSON"}
+    ]
+    short = next(row for row in aside if row["door"] == Door.FINDINGS_SHORT.value)
+    assert short["findings"] in archive.read_text("utf-8")
+
+
+def test_the_same_files_give_the_same_bytes_whatever_a_killed_run_left(archive: Path, tmp_path: Path) -> None:
+    _prepare(archive, tmp_path / "one")
+    left = tmp_path / "two" / ".prepare"
+    left.mkdir(parents=True)
+    (left / "kept").write_text("half a li", "utf-8")
+    _prepare(archive, tmp_path / "two")
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == sorted(
+        ["funnel.json", "set_aside.jsonl", *(f"{part}.jsonl" for part in PARTS)]
+    )
+
+
+def test_what_fails_leaves_an_earlier_data_set_as_it_was(archive: Path, tmp_path: Path) -> None:
+    _prepare(archive, tmp_path / "d")
+    before = digests(tmp_path / "d")
+    (tmp_path / "bad.jsonl").write_text(
+        json.dumps({"findings": "f", "impression": "i", "modality": "CT", "clinic": "a"})
+    )
+    with pytest.raises(InputError, match="none of 1 is left"):
+        _prepare(tmp_path / "bad.jsonl", tmp_path / "d")
+    assert digests(tmp_path / "d") == before
+
+
+def test_a_file_that_is_not_there_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        _prepare(tmp_path / "none.jsonl", tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_one_run_at_a_time_prepares_a_folder(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "d" / ".prepare").mkdir(parents=True)
+    handle = os.open(tmp_path / "d" / ".prepare", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(ConfigError, match="another run prepares this folder"):
+            _prepare(archive, tmp_path / "d")
+    finally:
+        os.close(handle)
+    assert _prepare(archive, tmp_path / "d").funnel.total == 301
+
+
+def test_files_are_their_owners_alone(archive: Path, tmp_path: Path) -> None:
+    _prepare(archive, tmp_path / "d")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "d").iterdir()} == {0o600}
+
+
+def test_funnel_json_tells_counts_and_no_text(archive: Path, tmp_path: Path) -> None:
+    made = _prepare(archive, tmp_path / "d")
+    told = json.loads((tmp_path / "d" / "funnel.json").read_text("utf-8"))
+    assert told == made.as_json()
+    assert told["modalities"][0] == ["MR", "MR", max(count for _, _, count in made.modalities)]
+    assert not any(report.findings in str(told) for report in synthesize(300, 3))

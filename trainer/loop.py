@@ -1,0 +1,291 @@
+"""The training loop: a function of settings, seed and data alone, and of the checkpoint that it goes on from.
+
+A loop of our own, where transformers' Trainer would do more: a checkpoint here is one file that is written whole,
+the place in the data is the step's number, and the loss of a step weighs every impression token alike.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import get_cosine_schedule_with_warmup
+
+from radimpress.reports.errors import ConfigError
+from radimpress.reports.files import write_rows
+from radimpress.reports.progress import Track, silent
+from radimpress.trainer.attention import use_attention
+from radimpress.trainer.checkpoint import load_checkpoint, save_checkpoint
+from radimpress.trainer.pack import Row, collate, impression_loss
+from radimpress.trainer.settings import FitSettings
+from radimpress.trainer.together import Team
+
+RECORD = "record.jsonl"
+BUDGET, EARLY = "budget", "early"
+_CLIP = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run of the loop says of itself.
+
+    Attributes:
+        history: {"step", "loss"} a step, {"step", "validation"} at the ends and between; nats a token.
+        seconds: spent, over all the times that it was broken off.
+        steps: made.
+        planned: steps that were to be made.
+        stopped: why fewer were made, "budget" or "early"; None where all were.
+    """
+
+    history: list[dict[str, float]]
+    seconds: float
+    steps: int
+    planned: int
+    stopped: str | None
+
+
+def schedule(rows: Sequence[Row], settings: FitSettings) -> list[list[list[Row]]]:
+    """Every step's forward passes, each of `batch` rows; an epoch's order is drawn from the seed."""
+    wanted = math.ceil(len(rows) * settings.epochs)
+    order: list[Row] = []
+    while len(order) < wanted:
+        epoch = list(rows)
+        random.Random(f"{settings.seed}/{len(order)}").shuffle(epoch)
+        order += epoch
+    passes = [order[at : at + settings.batch] for at in range(0, wanted, settings.batch)]
+    passes[-1] = passes[-1][: wanted - (len(passes) - 1) * settings.batch]
+    return [passes[at : at + settings.accumulation] for at in range(0, len(passes), settings.accumulation)]
+
+
+def run_loop(
+    model: Any,
+    learn: Sequence[Row],
+    check: Sequence[Row],
+    *,
+    settings: FitSettings,
+    folder: Path,
+    budget_usd: float,
+    name: str,
+    track: Track,
+    team: Team,
+) -> Trained:
+    """Trains what is trainable in `model`, in place; goes on from the checkpoint in `folder` where there is one.
+
+    Args:
+        model: a causal language model of transformers with adapters in it.
+        learn: the rows to learn from.
+        check: the rows of validation.
+        settings: of the fit.
+        folder: of the checkpoint and of the run record, record.jsonl.
+        budget_usd: what may be spent on this adapter; 0 is no limit. One step is made in any case.
+        name: the adapter's.
+        track: shows the steps.
+        team: the processes that share the work.
+
+    Raises:
+        ConfigError: the loss or the gradient was not finite, no checkpoint can be written, or it is of another
+            number of processes.
+    """
+    use_attention(model)
+    weights = {key: value for key, value in model.named_parameters() if value.requires_grad}
+    optimizer = torch.optim.AdamW(_groups(weights, settings), weight_decay=0.0)
+    steps = schedule(learn, settings)
+    rates = get_cosine_schedule_with_warmup(optimizer, int(settings.warmup * len(steps)), len(steps))
+    began = time.monotonic()
+    state = load_checkpoint(folder)
+    if state is None:
+        before = _validate(model, check, settings, name, team)
+        state = {"step": 0, "seconds": 0.0, "history": [{"step": 0, "validation": before}], "record": []}
+        state |= {"longest": 0.0, "validating": time.monotonic() - began, "best": None, "worse": 0}
+    else:
+        _restore(state, weights, optimizer, rates, team)
+    history, record, done = state["history"], state["record"], state["step"]
+    spent_before = state["seconds"]
+    if team.first:
+        write_rows(folder / RECORD, record)
+    dollars = settings.price_per_hour / 3600
+    stopped, after = None, None
+    model.train()
+    with (folder / RECORD if team.first else Path(os.devnull)).open("a", encoding="utf-8") as lines:
+
+        def note(row: dict[str, float]) -> None:
+            record.append(row)
+            lines.write(json.dumps(row) + "\n")
+            lines.flush()
+
+        for at in (track if team.first else silent)(range(done, len(steps)), f"fit {name}", len(steps) - done):
+            started = time.monotonic()
+            spent = spent_before + started - began
+            over = (spent + state["longest"] + state["validating"]) * dollars > budget_usd
+            if budget_usd and at and team.told(over):
+                stopped = BUDGET
+                break
+            loss, norm = _step(model, steps[at], list(weights.values()), name, settings, team)
+            rate = optimizer.param_groups[0]["lr"]
+            optimizer.step()
+            rates.step()
+            optimizer.zero_grad(set_to_none=True)
+            done, took = at + 1, time.monotonic() - started
+            state["longest"] = max(state["longest"], took)
+            history.append({"step": done, "loss": round(loss, 4)})
+            tokens = sum(len(one.input_ids) for rows in steps[at] for row in rows for one in row)
+            note(
+                {
+                    "step": done,
+                    "loss": loss,
+                    "learning_rate": rate,
+                    "gradient_norm": norm,
+                    "tokens_per_second": tokens / took,
+                    "step_seconds": took,
+                    "memory_bytes": _memory(),
+                    "seconds": spent + took,
+                }
+            )
+            if settings.validation_steps and done % settings.validation_steps == 0 and done < len(steps):
+                found = {"step": done, "validation": _validate(model, check, settings, name, team)}
+                history.append(found)
+                note(found)
+                _judge(state, found, weights)
+                if settings.patience and state["worse"] >= settings.patience:
+                    stopped = EARLY
+                    break
+            if done % settings.checkpoint_steps == 0 and done < len(steps):
+                state |= {"step": done, "seconds": spent_before + time.monotonic() - began}
+                _save(folder, state, weights, optimizer, rates, team)
+        if stopped == BUDGET:
+            # A larger budget goes on from here.
+            state |= {"step": done, "seconds": spent_before + time.monotonic() - began}
+            _save(folder, state, weights, optimizer, rates, team)
+        best = state["best"]
+        if stopped != EARLY:
+            after = _validate(model, check, settings, name, team)
+        if best is not None and settings.patience and (after is None or best["validation"] < after):
+            _put(best["weights"], weights)
+            after = best["validation"]
+        assert after is not None
+        note({"step": done, "validation": after})
+    ends = [*history, {"step": done, "validation": after}]
+    return Trained(ends, spent_before + time.monotonic() - began, done, len(steps), stopped)
+
+
+def _groups(weights: dict[str, Any], settings: FitSettings) -> list[dict[str, Any]]:
+    """LoRA+ (Hayou et al. 2024): the second matrix of each pair learns `lora_plus` times as fast as the first."""
+    second = [value for key, value in weights.items() if "lora_B" in key]
+    rest = [value for key, value in weights.items() if "lora_B" not in key]
+    rate = settings.learning_rate
+    return [{"params": rest, "lr": rate}, {"params": second, "lr": rate * settings.lora_plus}]
+
+
+def _judge(state: dict[str, Any], found: dict[str, float], weights: dict[str, Any]) -> None:
+    """Keeps the weights of the best validation so far, and counts those since that were no better."""
+    best = state["best"]
+    if best is None or found["validation"] < best["validation"]:
+        state |= {"best": {**found, "weights": _copies(weights)}, "worse": 0}
+    else:
+        state["worse"] += 1
+
+
+def _step(
+    model: Any, passes: Sequence[Sequence[Row]], weights: list[Any], name: str, settings: FitSettings, team: Team
+) -> tuple[float, float]:
+    """One step's gradients: mean loss over all its impression tokens, and their norm before clipping."""
+    count = sum(len(one.input_ids) - one.prompt for rows in passes for row in rows for one in row)
+    total, ill = 0.0, None
+    for rows in team.share(passes):
+        loss, _ = impression_loss(model, collate(rows, model.device))
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            ill = rows
+            break
+        torch.autograd.backward(loss / count)
+        total += value
+    total = _added(total, ill, name, "the loss", settings, team)
+    team.add_gradients(weights)
+    norm = float(torch.nn.utils.clip_grad_norm_(weights, _CLIP))
+    if not math.isfinite(norm):
+        raise _not_finite(name, "the gradient", [row for rows in passes for row in rows], settings)
+    return total / count, norm
+
+
+def _validate(model: Any, check: Sequence[Row], settings: FitSettings, name: str, team: Team) -> float:
+    """Mean loss over the impression tokens of the validation rows, to four places."""
+    training = model.training
+    model.eval()
+    total, ill = 0.0, None
+    with torch.no_grad():
+        for rows in team.share([check[at : at + settings.batch] for at in range(0, len(check), settings.batch)]):
+            loss, _ = impression_loss(model, collate(rows, model.device))
+            if not math.isfinite(float(loss)):
+                ill = rows
+                break
+            total += float(loss)
+    model.train(training)
+    count = sum(len(one.input_ids) - one.prompt for row in check for one in row)
+    return round(_added(total, ill, name, "the validation loss", settings, team) / count, 4)
+
+
+def _added(total: float, ill: Sequence[Row] | None, name: str, what: str, settings: FitSettings, team: Team) -> float:
+    """The sum of everybody's total.
+
+    Raises:
+        ConfigError: somebody met a loss that is not finite, in the rows `ill`.
+    """
+    found = team.gather((total, ill))
+    for _, rows in found:
+        if rows is not None:
+            raise _not_finite(name, what, rows, settings)
+    return sum(value for value, _ in found)
+
+
+def _not_finite(name: str, what: str, rows: Sequence[Row], settings: FitSettings) -> ConfigError:
+    ids = ", ".join(example.id for row in rows for example in row)
+    return ConfigError(
+        f"fit {name}: {what} was not finite; lower learning_rate ({settings.learning_rate}), "
+        f"or look at these reports: {ids}"
+    )
+
+
+def _memory() -> int:
+    """Bytes at the peak so far: of the device, or of the process where there is none."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _save(folder: Path, state: dict[str, Any], weights: dict[str, Any], optimizer: Any, rates: Any, team: Team) -> None:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    everybodys = team.gather([torch.get_rng_state(), *cuda])
+    if team.first:
+        now = {"weights": _copies(weights), "optimizer": optimizer.state_dict(), "rates": rates.state_dict()}
+        save_checkpoint(folder, state | now | {"random": everybodys})
+
+
+def _restore(state: dict[str, Any], weights: dict[str, Any], optimizer: Any, rates: Any, team: Team) -> None:
+    if len(state["random"]) != team.size:
+        raise ConfigError(f"{len(state['random'])} processes began this fit, and {team.size} cannot go on with it")
+    _put(state["weights"], weights)
+    optimizer.load_state_dict(state["optimizer"])
+    rates.load_state_dict(state["rates"])
+    cpu, *cuda = state["random"][team.rank]
+    torch.set_rng_state(cpu)
+    if cuda:
+        torch.cuda.set_rng_state_all(cuda)
+
+
+def _copies(weights: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.detach().to("cpu", copy=True) for key, value in weights.items()}
+
+
+def _put(values: dict[str, Any], weights: dict[str, Any]) -> None:
+    with torch.no_grad():
+        for key, value in weights.items():
+            value.copy_(values[key])
