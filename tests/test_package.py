@@ -21,6 +21,7 @@ STUBS = ROOT / "proto" / "radimpress" / "v1"
 PACKAGES = (
     "radimpress/v1",
     "radimpress/reports",
+    "radimpress/reports/readers",
     "radimpress/clustering",
     "radimpress/trainer",
     "radimpress/eval",

@@ -20,6 +20,7 @@ CODES: list[tuple[errors.RadimpressError, grpc.StatusCode, str]] = [
     (errors.BundleError("x"), grpc.StatusCode.FAILED_PRECONDITION, "BUNDLE_REFUSED"),
     (errors.DigestError("x"), grpc.StatusCode.DATA_LOSS, "DIGEST_DIFFERS"),
     (errors.DamageError("x"), grpc.StatusCode.DATA_LOSS, "DAMAGED"),
+    (errors.SealedError("x"), grpc.StatusCode.FAILED_PRECONDITION, "KEY_NOT_GIVEN"),
     (errors.GateError("x"), grpc.StatusCode.FAILED_PRECONDITION, "NOT_ALLOWED_BY_GATE"),
     (errors.ConflictError("x"), grpc.StatusCode.ABORTED, "ROUTE_TABLE_MOVED"),
     (errors.DuplicateError("x"), grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_TAKEN"),
