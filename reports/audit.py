@@ -5,7 +5,6 @@ Numbers alone; the page (audit_page.py) shows texts beside them.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from radimpress.reports.errors import NotFoundError
-from radimpress.reports.files import read_json
+from radimpress.reports.files import read_json, stream_reports
 from radimpress.reports.phi import identifying
 from radimpress.reports.prepare import FUNNEL, load_set_aside
 from radimpress.reports.progress import Track
-from radimpress.reports.report import Modality, Report
+from radimpress.reports.report import Report
 from radimpress.reports.split import PARTS
 
 # What a tokenizer makes of English reports, about; a training length is told by it.
@@ -113,10 +112,7 @@ def reports_of(dataset: Path) -> Iterator[Report]:
     """
     for name in PARTS:
         try:
-            with (dataset / f"{name}.jsonl").open("rb") as lines:
-                for line in lines:
-                    row = json.loads(line)
-                    yield Report(**{**row, "modality": Modality(row["modality"])})
+            yield from stream_reports(dataset / f"{name}.jsonl")
         except FileNotFoundError:
             raise NotFoundError(f"{dataset}: no {name}.jsonl there: prepare reports first") from None
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -128,4 +128,16 @@ def write_reports(path: Path, reports: Iterable[Report]) -> None:
 
 def load_reports(path: Path) -> list[Report]:
     """Reads what `write_reports` wrote; for anybody else's file there is `radimpress.reports.read`."""
-    return [Report(**{**row, "modality": Modality(row["modality"])}) for row in read_rows(path)]
+    return [report_of(row) for row in read_rows(path)]
+
+
+def stream_reports(path: Path) -> Iterator[Report]:
+    """Yields what `write_reports` wrote, a line at a time."""
+    with path.open("rb") as lines:
+        for line in lines:
+            yield report_of(json.loads(line))
+
+
+def report_of(row: Mapping[str, Any]) -> Report:
+    """A report of its row."""
+    return Report(**{**row, "modality": Modality(row["modality"])})

@@ -21,6 +21,7 @@ from radimpress.reports.language import foreign, languages
 from radimpress.reports.prompt import FINDINGS_MAX, clean
 from radimpress.reports.read import Archive, Unreadable
 from radimpress.reports.report import Modality, Report
+from radimpress.reports.text import plain
 
 # What is left open in a form that nobody filled in.
 _BLANK = re.compile(r"_{3,}|\[\s*\]|\[[^\]]{0,40}\]|\*{3}|<[a-z ]{2,30}>|\{[^}]{0,40}\}", re.IGNORECASE)
@@ -163,14 +164,14 @@ class Sieve:
             return Door.IMPRESSION_SHORT
         if len(impression) > limits.impression_max:
             return Door.IMPRESSION_LONG
-        plain = _plain(report.findings), _plain(report.impression)
+        compared = plain(report.findings), plain(report.impression)
         if _is_form(findings):
             return Door.TEMPLATE
-        if plain[1] in plain[0]:
+        if compared[1] in compared[0]:
             return Door.COPIED
         if limits.languages and foreign(findings, limits.languages):
             return Door.LANGUAGE
-        pair = blake2b("\n\n".join(plain).encode(), digest_size=16).digest()
+        pair = blake2b("\n\n".join(compared).encode(), digest_size=16).digest()
         if pair in self._seen:
             return Door.DUPLICATE
         self._seen.add(pair)
@@ -198,7 +199,3 @@ def explain(counts: Iterable[tuple[Door, int]]) -> str:
 def _is_form(findings: str) -> bool:
     blanks = len(_BLANK.findall(findings))
     return blanks >= _BLANKS and blanks * _WORDS_EACH > len(findings.split())
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())

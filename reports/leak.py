@@ -14,6 +14,7 @@ from typing import Any
 from radimpress.reports.progress import Track
 from radimpress.reports.report import Report
 from radimpress.reports.split import Split
+from radimpress.reports.text import plain
 
 NEAR = 0.8
 _RUN = 5
@@ -52,14 +53,14 @@ class Leak:
 def leak(parts: Split, track: Track) -> Leak:
     """Compares a split's test part with its training part."""
     trained, tests = parts.train[:_LOOKED_AT], parts.test[:_LOOKED_AT]
-    known = {_plain(report.impression) for report in parts.train}
+    known = {plain(report.impression) for report in parts.train}
     patients = {(report.source, report.patient) for report in parts.train if report.patient}
     return Leak(
         tests=len(tests),
         trained=len(trained),
         sampled=len(trained) < len(parts.train) or len(tests) < len(parts.test),
         near=_near(trained, tests, track),
-        impressions=sum(_plain(one.impression) in known for one in parts.test) / max(1, len(parts.test)),
+        impressions=sum(plain(one.impression) in known for one in parts.test) / max(1, len(parts.test)),
         patients=len({(one.source, one.patient) for one in parts.test if one.patient} & patients),
         mixes={
             name: dict(Counter(f"{one.modality.value} {one.clinic}" for one in getattr(parts, name)).most_common())
@@ -87,9 +88,5 @@ def _near(trained: Sequence[Report], tests: Sequence[Report], track: Track) -> i
 
 
 def _runs(text: str) -> set[str]:
-    words = _plain(text).split()
+    words = plain(text).split()
     return {" ".join(words[at : at + _RUN]) for at in range(max(1, len(words) - _RUN + 1))}
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from radimpress.reports.errors import ConfigError, InputError
-from radimpress.reports.files import write_json
+from radimpress.reports.files import stream_reports, write_json
 from radimpress.reports.funnel import Door, Funnel, Sieve, Thresholds
 from radimpress.reports.progress import Track
-from radimpress.reports.read import Reading, Told, Unreadable, stream
-from radimpress.reports.report import Modality, Report
+from radimpress.reports.read import Reading, Told, stream
+from radimpress.reports.report import Modality
 from radimpress.reports.split import PARTS, parts_of
 
 SET_ASIDE = "set_aside.jsonl"
@@ -93,14 +93,14 @@ def prepare(
             for record in track(stream(files, reading, told), "read and filter", total):
                 door = sieve.door(record)
                 if door is Door.KEPT:
-                    kept.write(_line(_row(record)))
+                    kept.write(_line(asdict(record)))
                 else:
-                    aside.write(_line({"door": door.value, **_row(record)}))
+                    aside.write(_line({"door": door.value, **asdict(record)}))
         funnel = sieve.check()
         sizes: Counter[str] = Counter()
         opened = {name: (side / f"{name}.jsonl").open("wb") for name in PARTS}
         try:
-            parts = parts_of(lambda: _reports(side / "kept"), seed=seed, train=shares[0], test=shares[1])
+            parts = parts_of(lambda: stream_reports(side / "kept"), seed=seed, train=shares[0], test=shares[1])
             with (side / "kept").open("rb") as lines:
                 for line, part in zip(lines, track(parts, "split", funnel.kept), strict=True):
                     opened[part].write(line)
@@ -148,19 +148,8 @@ def _beside(out: Path) -> Iterator[Path]:
             out.rmdir()
 
 
-def _row(record: Report | Unreadable) -> dict[str, Any]:
-    return asdict(record)
-
-
 def _line(row: dict[str, Any]) -> bytes:
     return (json.dumps(row, ensure_ascii=False) + "\n").encode()
-
-
-def _reports(path: Path) -> Iterator[Report]:
-    with path.open("rb") as lines:
-        for line in lines:
-            row = json.loads(line)
-            yield Report(**{**row, "modality": Modality(row["modality"])})
 
 
 def _lines(path: Path) -> int:

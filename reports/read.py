@@ -15,7 +15,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from radimpress.reports.errors import InputError
-from radimpress.reports.files import canonical
 from radimpress.reports.modality import guess_modality
 from radimpress.reports.readers import KINDS, Row, open_rows
 from radimpress.reports.report import Modality, Report
@@ -170,12 +169,8 @@ def _report(row: dict[str, object], clinic: str, where: str, reading: Reading, t
         value = row.get(reading.columns.get(column, column))
         if value is None:
             return ""
-        said = str(value).strip()
-        try:
-            canonical(said)
-        except UnicodeEncodeError:
-            return said.encode(errors="replace").decode()
-        return said
+        # Half a surrogate pair is what no file can hold.
+        return str(value).strip().encode(errors="replace").decode()
 
     said = text("modality")
     modality = guess_modality(said, text("exam"))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from radimpress.reports.report import Report
+from radimpress.reports.text import plain
 
 PARTS = ("train", "validation", "test")
 
@@ -101,7 +102,7 @@ def _components(owners: Any, findings: Any) -> tuple[Any, Any]:
 
 def _keys(report: Report) -> tuple[str, str]:
     """Whose a report is, and what it sees; of a report without a patient that is the same."""
-    words = re.sub(r"[\d.]+", "#", " ".join(report.findings.lower().split()))
+    words = re.sub(r"[\d.]+", "#", plain(report.findings))
     findings = f"2/{hashlib.sha256(words.encode()).hexdigest()}"
     return (f"1/{report.source}/{report.patient}" if report.patient else findings), findings
 

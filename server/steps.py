@@ -118,15 +118,14 @@ def fit_rules(recipe: Recipe) -> FitRules:
     return FitRules(seed=own.seed, largest=own.largest, per_clinic=own.per_clinic, minimum=recipe.train.cluster_minimum)
 
 
-def learnt(parts: Split, recipe: Recipe) -> Split:
-    """The parts with training reports made for rare modalities, as the recipe asks; the other parts as they are."""
+def learnt(reports: Sequence[Report], recipe: Recipe) -> Sequence[Report]:
+    """Training reports, with those that are made for rare modalities where the recipe asks for them."""
     asked = recipe.augment
     if not asked.modalities:
-        return parts
-    counts = Counter(report.modality for report in parts.train)
+        return reports
+    counts = Counter(report.modality for report in reports)
     wanted = {modality: round(asked.times * counts[modality]) for modality in asked.modalities}
-    made = augment(parts.train, wanted, _no_worse, seed=asked.seed, cap=asked.cap)
-    return replace(parts, train=(*parts.train, *made))
+    return (*reports, *augment(reports, wanted, _no_worse, seed=asked.seed, cap=asked.cap))
 
 
 def _no_worse(made: Report, old: Report) -> bool:
@@ -138,7 +137,7 @@ def plan_adapters(parts: Split, clusters: Clusters, recipe: Recipe) -> Plan:
     """Which adapters the recipe asks for, and from which reports."""
     settings = recipe.train
     return plan(
-        parts.train,
+        learnt(parts.train, recipe),
         clusters,
         unified_reports=settings.unified_reports,
         cluster_reports=settings.cluster_reports,
@@ -167,7 +166,7 @@ def estimates(
 
     settings = recipe.train
     base = find_base(recipe.base)
-    planned = plan_adapters(learnt(parts, recipe), clusters, recipe)
+    planned = plan_adapters(parts, clusters, recipe)
     speed = settings.tokens_per_second or last_speed(bundles, base.name, settings.quantisation)
     reader = load_tokens(base, base_folder(base, track))
     adapters = track(planned.adapters, "count tokens", len(planned.adapters))
@@ -187,7 +186,7 @@ def train(
 
     base = find_base(recipe.base)
     settings = recipe.train
-    planned = plan_adapters(learnt(parts, recipe), clusters, recipe)
+    planned = plan_adapters(parts, clusters, recipe)
     folder = base_folder(base, track)
     made: dict[str, AdapterBundle] = {}
     left = settings.budget_usd

@@ -40,6 +40,8 @@ _DELIMITERS = "FSTRE"
 _BREAKS = (".br", ".sp", ".ce", ".in", ".ti")
 # Where MSH-18 stands, as MSH-1 is the separator itself.
 _CHARSET = 17
+# Segments around messages, of files and batches.
+_ENVELOPE = {b"FHS", b"BHS", b"BTS", b"FTS"}
 _CANCELLED = {"X", "I", "O", "S"}
 
 
@@ -66,10 +68,7 @@ def _messages(path: Path) -> Iterator[bytes]:
         if line.startswith(b"MSH") and segments:
             yield b"\r".join(segments)
             segments, size = [], 0
-        if line[:3] in (b"FHS", b"BHS", b"BTS", b"FTS") or (not segments and not line.startswith(b"MSH")):
-            if not segments and line[:3] not in (b"FHS", b"BHS", b"BTS", b"FTS"):
-                # Not before a message: told as one that cannot be read.
-                segments.append(line)
+        if line[:3] in _ENVELOPE:
             continue
         size += len(line) + 1
         if size > RECORD_MAX + len(line) + 1:

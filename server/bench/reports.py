@@ -26,6 +26,7 @@ from radimpress.reports.progress import silent
 from radimpress.reports.read import Reading
 from radimpress.reports.report import Modality, Report
 from radimpress.reports.synthetic import SHARES, synthesize
+from radimpress.server.bench.memory import peak_mebibytes
 
 if TYPE_CHECKING:
     from radimpress.server.bench.material import Figure
@@ -155,9 +156,7 @@ def _timed(archive: Path, out: Path) -> tuple[float, float]:
     began = time.perf_counter()
     _prepare(archive, out)
     seconds = time.perf_counter() - began
-    # getrusage would tell what the process had that this one was forked from.
-    peak = next(line for line in Path("/proc/self/status").read_text("utf-8").splitlines() if line.startswith("VmHWM"))
-    return seconds, int(peak.split()[1]) / _KIB
+    return seconds, peak_mebibytes()
 
 
 def _rows(dataset: Path, parts: Iterable[str]) -> Iterator[dict[str, str]]:

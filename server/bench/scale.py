@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-import resource
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
@@ -26,13 +25,13 @@ from radimpress.clustering.vectors import vectors_of
 from radimpress.reports.progress import Track, silent
 from radimpress.reports.report import Report
 from radimpress.server.bench.material import Figure
+from radimpress.server.bench.memory import peak_mebibytes
 from radimpress.server.bench.styles import make_corpus
 
 SCALE = "scale"
 SIZES = (3_000, 30_135, 300_000)
 _CLINICS = 200
 _EMBEDDED = 1_000
-_KIB = 1024
 _DIMENSIONS = 384
 
 
@@ -78,7 +77,7 @@ def _fit(size: int) -> tuple[float, float]:
     began = time.perf_counter()
     fit_clusters(reports, Words(), FitRules())
     seconds = time.perf_counter() - began
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB
+    return seconds, peak_mebibytes()
 
 
 # Of 2 ** u for u even between -1 and 1, as a corpus draws its clinics' sizes.

@@ -441,17 +441,18 @@ def test_files_that_do_not_go_on_from_each_other_are_told(tmp_path: Path, change
         list(verify_all(_parts(tmp_path)))
 
 
+def _full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "no space")
+
+
 def test_a_file_that_cannot_be_turned_is_unavailable_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit = Audit(tmp_path, "one", most=300)
     _write(audit, "r-1")
 
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "no space")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Audit, "_open", full)
+        patch.setattr(Audit, "_open", _full)
         with pytest.raises(UnavailableError):
             _write(audit, "r-2")
     assert [path.name for path in _parts(tmp_path)] == ["one.jsonl"]
@@ -468,11 +469,8 @@ def test_a_disk_that_is_full_when_the_next_file_begins_leaves_a_whole_trail(
     audit = Audit(tmp_path, "one", most=300)
     _write(audit, "r-1")
 
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "no space")
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
+        patch.setattr(os, "write", _full)
         with pytest.raises(UnavailableError):
             _write(audit, "r-2")
     _write(audit, "r-3")
