@@ -24,7 +24,7 @@ from radimpress.reports.funnel import sift
 from radimpress.reports.read import read_archive
 from radimpress.reports.report import Report
 from radimpress.server import steps
-from radimpress.server.console import OUT, quiet_models, table, tell, track
+from radimpress.server.console import OUT, quiet_models, shown, table, tell, track
 from radimpress.server.options import AsJson, ClustersFile, Dataset, RecipeFile, defaults_to
 from radimpress.server.recipe import Recipe, load_recipe
 
@@ -182,7 +182,7 @@ def watch_drift(
         limit = f", limit {found[0][1].limit:.1f}" if found else ""
         table(f"drift{limit}", ("clinic", "month", "reports", "alarm", "distance", "why"), told)
         if strangers := sorted(written - fitted):
-            OUT.print(f"not fitted, so nothing to compare with: {', '.join(strangers)}", markup=False)
+            OUT.print(shown(f"not fitted, so nothing to compare with: {', '.join(strangers)}"), markup=False)
     if any(one.alarm for _, one in found):
         raise typer.Exit(1)
 

@@ -46,8 +46,15 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
     drawn = Table(*columns)
     for row in rows:
         # Text, as a string would be read as markup, and what is shown may hold brackets.
-        drawn.add_row(*(value if isinstance(value, Text) else Text(str(value)) for value in row))
+        drawn.add_row(*(value if isinstance(value, Text) else Text(shown(str(value))) for value in row))
     OUT.print(drawn)
+
+
+def shown(text: str) -> str:
+    """A text from elsewhere as a terminal may have it: what would steer the terminal is U+FFFD, lines stay."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
 
 
 def plain(message: Message) -> dict[str, Any]:
