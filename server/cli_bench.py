@@ -174,7 +174,7 @@ def _bench_quality(files: Sequence[Path], seeds: Sequence[int], recipe: Path | N
         show(figures, "", as_json)
         return
     heads = ("system", "ROUGE-1", "ROUGE-2", "ROUGE-L", "style")
-    table(f"means and 90% intervals, {len(seeds)} seeds together", heads, rows(figures))
+    table(f"means and 90% intervals; seeds together: {len(seeds)}", heads, rows(figures))
     table("the same, of abnormal reports alone", heads, rows(figures, "_abnormal"))
     rest = {name: figure for name, figure in figures.items() if "_seed_" in name or name in FACTS}
     show(rest, "each seed, and what the reports are like", as_json)

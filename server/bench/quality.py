@@ -95,7 +95,7 @@ def measure_quality(bench: QualityBench) -> dict[str, Figure]:
         done[seed], told = _seed(bench, seed)
         for name, value in told.items():
             seen.setdefault(name, []).append(value)
-        for name, figure in differences(done[seed]).items():
+        for name, figure in _own(done[seed]).items():
             bench.told(f"seed {seed}: {name} {figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]")
     pooled = pool(done)
     per_seed = {f"{name}_seed_{seed}": one for seed, scores in done.items() for name, one in _own(scores).items()}
