@@ -122,6 +122,7 @@ def _fit(
         "name": planned.name,
         "key": key,
         "cluster": planned.cluster,
+        "modality": planned.modality,
         "base": {"name": loaded.base.name, "digest": loaded.digest},
         "rank": settings.rank,
         "prompt_version": PROMPT_VERSION,
