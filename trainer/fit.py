@@ -129,7 +129,7 @@ def _fit(
         "clusters": clusters_digest,
         "start": start.digest if start else None,
         "data": {
-            "digest": digest_of([[report.id, report.impression] for report in planned.reports]),
+            "digest": planned.digest,
             "reports": len(learn.rows),
             "modalities": dict(Counter(report.modality.value for report in planned.reports).most_common()),
             "cut": len(learn.cut),

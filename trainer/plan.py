@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from radimpress.clustering.clusters import Clusters
+from radimpress.reports.files import digest_of
 from radimpress.reports.report import Modality, Report
 
 UNIFIED = "unified"
@@ -30,6 +31,11 @@ class PlannedAdapter:
     start_from: str | None
     reports: tuple[Report, ...]
     modality: Modality | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, over which reports it learns from and what they conclude."""
+        return digest_of([[report.id, report.impression] for report in self.reports])
 
     def learns_from(self, report: Report, clusters: Clusters) -> bool:
         """Whether it is for reports of this clinic and modality."""
