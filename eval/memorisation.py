@@ -129,7 +129,9 @@ def load_memorisation(path: Path) -> Memorisation:
         if data["format"] != _FORMAT:
             raise ValueError
         shares = {name: Share(**data[name]) for name in ("learnt", "unseen", "rare", "rare_unseen")}
-        words = {name: data[name] for name in ("adapter", "digest", "base_digest", "data", "prompt_version", "issued")}
+        words: dict[str, Any] = {
+            name: data[name] for name in ("adapter", "digest", "base_digest", "data", "prompt_version", "issued")
+        }
         counts = [count for share in shares.values() for count in (share.hits, share.cases)]
         sound = all(type(count) is int for count in (*counts, data["seed"])) and all(
             0 <= share.hits <= share.cases for share in shares.values()
@@ -138,7 +140,7 @@ def load_memorisation(path: Path) -> Memorisation:
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise InputError(str(path), f"is not a memorisation certificate of format {_FORMAT}") from None
-    return Memorisation(**words, **shares, seed=data["seed"])
+    return Memorisation(**{**words, **shares}, seed=data["seed"])
 
 
 def newcombe(one: Share, other: Share) -> tuple[float, float, float]:

@@ -98,7 +98,8 @@ def _head(bundle: AdapterBundle, base: BaseModel, measured: Sequence[Measured]) 
             task_type="summarization",
             task_name="impressions of radiology reports",
             dataset_type="private",
-            dataset_name=f"held-out reports, {one.where}",
+            dataset_name="held-out reports",
+            dataset_config=one.where,
             metric_type="rouge" if one.metric.startswith("rouge") else one.metric,
             metric_name=_METRICS[one.metric],
             metric_value=round(one.value, 4),
@@ -155,7 +156,7 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(modalities, dict):
         yield "The manifest does not say."
         return
-    yield _table(("modality", "reports"), sorted(modalities.items(), key=lambda item: -item[1]))
+    yield _table(("modality", "reports"), modalities.items())
     yield (
         f"{data['reports']} reports, {data['tokens']:,} tokens with their prompts; {data['cut']} lost sentences of "
         f"findings to fit, {data['too_long']} were too long and left out. SHA-256 over them: `{data['digest']}`."
