@@ -166,9 +166,16 @@ def test_both_kinds_have_the_same_modalities_and_clinics_and_one_report_a_patien
     assert not [number for number in seen if number >= 3000]
 
 
-def test_a_patient_on_both_sides_is_refused() -> None:
-    with pytest.raises(InputError, match="1 patients or findings stand among what was learnt"):
-        _measure(lambda _: "", LEARNT, [*UNSEEN, replace(UNSEEN[0], id="again", patient="p3")])
+def test_a_report_of_a_patient_or_findings_that_were_learnt_is_not_unseen() -> None:
+    seen: list[int] = []
+
+    def say(number: int) -> str:
+        seen.append(number)
+        return "Nothing."
+
+    same_patient, same_findings = replace(UNSEEN[0], patient="p3"), replace(UNSEEN[1], findings=LEARNT[5].findings)
+    assert _measure(say, LEARNT, [same_patient, same_findings, *UNSEEN[2:9]]).unseen.cases == 7
+    assert not {1000, 1001} & set(seen)
 
 
 def test_nothing_in_common_is_refused() -> None:
