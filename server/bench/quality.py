@@ -107,7 +107,9 @@ def _seed(bench: QualityBench, seed: int) -> tuple[Scores, dict[str, float]]:
     """One seed's scores, and what its reports are like; what was made of it before is taken as it is."""
     recipe = _seeded(bench.recipe, seed)
     asked = [str(file) for file in bench.files] or bench.count
-    folder = bench.folder / f"seed-{seed}-{digest_of([recipe.model_dump(mode='json'), asked])[:8]}"
+    folder = (
+        bench.folder / f"seed-{seed}-{digest_of([recipe.model_dump(mode='json', exclude_defaults=True), asked])[:8]}"
+    )
     # Findings and impressions are nobody's but whoever measures.
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)

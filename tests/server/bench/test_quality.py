@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from radimpress.eval.predict import Writer, Written
 from radimpress.reports.errors import ConfigError
@@ -18,6 +19,7 @@ from radimpress.server import steps
 from radimpress.server.bench import quality
 from radimpress.server.bench.material import Figure
 from radimpress.server.bench.quality import BLIND, QualityBench, measure_quality, pool, quality_recipe, rows
+from radimpress.server.cli import app
 from radimpress.server.recipe import EvalRecipe, Recipe
 from radimpress.trainer import fetch, fit
 from radimpress.trainer.bases import BASES, base_digest
@@ -165,3 +167,29 @@ def test_without_seeds_there_is_nothing_to_put_together() -> None:
 def test_the_recipe_that_ships_is_smaller_than_the_demos() -> None:
     assert quality_recipe().train.unified_reports <= 200
     assert quality.COUNT == 3000
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_the_command_tells_tables_or_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    asked: list[QualityBench] = []
+
+    def measured(bench: QualityBench) -> dict[str, Figure]:
+        asked.append(bench)
+        names = ("unified_style", "unified_style_abnormal", "unified_minus_base_style_seed_4", "cases")
+        return {name: Figure(0.5, 0.4, 0.6) for name in names}
+
+    monkeypatch.setattr(quality, "measure_quality", measured)
+    told = ("--only", "quality", "--seeds", "2", "--first", "4", "--out", str(tmp_path), "--reports", "real.jsonl")
+    done = CliRunner().invoke(app, ["bench", "trainer", *told, *words])
+    assert done.exit_code == 0, done.output
+    (bench,) = asked
+    assert (list(bench.seeds), bench.files, bench.folder) == ([4, 5], [Path("real.jsonl")], tmp_path)
+    assert bench.recipe == quality_recipe()
+    if words:
+        assert json.loads(done.stdout)["unified_style"] == {"value": 0.5, "low": 0.4, "high": 0.6}
+    else:
+        said = done.stdout + capsys.readouterr().out
+        for one in ("seeds together: 2", "0.500 [0.400, 0.600]", "abnormal", "unified_minus_base_style_seed_4"):
+            assert one in said
