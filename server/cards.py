@@ -91,7 +91,7 @@ def _told(memory: Memorisation) -> str:
     outcome, why = memory.verdict()
     return (
         f"Shown the first words of a report's findings, it wrote {memory.learnt.hits} of {memory.learnt.cases} "
-        f"impressions that it learnt word for word, and {memory.unseen.hits} of {memory.unseen.cases} that it did not. "
+        f"impressions that it learnt word for word, and {memory.unseen.hits} of {memory.unseen.cases} others. "
         f"Words that only one patient's report holds came out of {memory.rare.hits} and {memory.rare_unseen.hits}. "
         f"Verdict: {outcome}; {why}. Tested {memory.issued}."
     )

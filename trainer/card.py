@@ -26,7 +26,7 @@ _LIMITS = (
     "them; radimpress routes nothing else to it.",
     "It was asked with radimpress's own prompt (version {prompt}); with another it has not been judged.",
     "Weights may hold what they were fitted on. Whoever gets them should be somebody who may read such reports, unless "
-    "the memorisation test below says otherwise, and that test tries one attack only.",
+    "the memorisation test above says otherwise, and that test tries one attack only.",
 )
 
 
@@ -167,11 +167,14 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
 
 def _fit(manifest: Mapping[str, Any]) -> Iterator[str]:
     settings = manifest.get("settings", {})
-    yield _table(("setting", "value"), ((name, settings[name]) for name in _SETTINGS if name in settings))
+    # None is left to the base model.
+    told = ((name, settings[name]) for name in _SETTINGS if settings.get(name) is not None)
+    yield _table(("setting", "value"), told)
     if "steps" in manifest:
         made, planned = manifest["steps"]["made"], manifest["steps"]["planned"]
         why = f", ended by {manifest['stopped']}" if manifest.get("stopped") else ""
-        yield f"{made} of {planned} steps{why}, in {manifest['seconds']:,.0f} s, for ${manifest['cost_usd']:,.2f}."
+        cost = f", for ${manifest['cost_usd']:,.2f}" if settings.get("price_per_hour") else ""
+        yield f"{made} of {planned} steps{why}, in {manifest['seconds']:,.0f} s{cost}."
     losses = [row["validation"] for row in manifest.get("history", ()) if "validation" in row]
     if losses:
         yield f"Validation loss {losses[0]:.3f} before and {losses[-1]:.3f} after."

@@ -45,7 +45,7 @@ MANIFEST: dict[str, Any] = {
     "cluster": None,
     "modality": None,
     "data": DATA,
-    "settings": FitSettings(rank=2).model_dump(),
+    "settings": FitSettings(rank=2, price_per_hour=0.34).model_dump(),
     "start": None,
     "history": [{"step": 0, "validation": 2.5}, {"step": 1, "loss": 2.0}, {"step": 1, "validation": 1.25}],
     "steps": {"made": 1, "planned": 2},

@@ -44,6 +44,8 @@ def test_a_card_holds_no_reports_text(card: str) -> None:
 def test_a_card_of_a_fit_has_all_that_the_manifest_has(card: str) -> None:
     assert "8 reports, " in card
     assert "| max_tokens | 600 |" in card
+    assert "quantisation" not in card
+    assert "$" not in card
     assert "With torch " in card
     assert "Nothing came out." in card
     assert "The manifest does not say." not in card
