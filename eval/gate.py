@@ -136,8 +136,8 @@ class _Pair:
 def slices_of(scores: Scores, candidate: str) -> tuple[Cell, ...]:
     """The slices that a candidate was asked in, and so must have a verdict in.
 
-    A candidate that was asked in every slice has one over all clinics of each modality too, which is
-    what a clinic that nobody knows is routed to.
+    A candidate that was asked in every slice, or in every one of the modality that it was fitted for, has one over
+    all clinics of each modality too, which is what a clinic that nobody knows is routed to.
 
     Raises:
         GateError: the candidate was not evaluated.
@@ -146,7 +146,8 @@ def slices_of(scores: Scores, candidate: str) -> tuple[Cell, ...]:
         raise GateError(f"{candidate} was not evaluated; scores are of {', '.join(sorted(scores.systems))}")
     known = scores.systems[candidate]
     answered = {case.cell for case in scores.cases if case.id in known.scores and case.cell.cluster != ANY}
-    everywhere = known.cluster is None and all(case.id in known.scores for case in scores.cases)
+    own = [case for case in scores.cases if known.modality in (None, case.cell.modality)]
+    everywhere = known.cluster is None and all(case.id in known.scores for case in own)
     margins = {Cell(cell.modality, ANY) for cell in answered} if everywhere else set()
     return (*sorted(answered), *sorted(margins))
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from radimpress.eval.cases import Case, cases_digest
 from radimpress.reports.files import digest_of, write_rows
 from radimpress.reports.prompt import PROMPT_VERSION, extract, render, render_with_examples
-from radimpress.reports.report import Report
+from radimpress.reports.report import Modality, Report, parse_modality
 from radimpress.trainer.bundle import AdapterBundle
 
 BASE = "base"
@@ -99,6 +99,7 @@ class Predictions:
         base_digest: of the base model; empty for trivial baselines.
         rows: one a case that the system was asked for, in the order of the cases.
         cluster: the only one that an adapter may serve; None is all of them.
+        modality: the only one that an adapter was fitted for; None is all of them.
     """
 
     system: str
@@ -106,6 +107,7 @@ class Predictions:
     base_digest: str
     rows: tuple[Prediction, ...]
     cluster: str | None = None
+    modality: Modality | None = None
 
 
 def predict(
@@ -158,8 +160,9 @@ def predict(
                     file.add(known[case])
                 yield None
     rows = tuple(known[case.report.id] for case in cases)
-    cluster = adapter.manifest.get("cluster") if adapter else None
-    yield Predictions(system, str(head["digest"]), writer.base_digest, rows, cluster)
+    told = adapter.manifest if adapter else {}
+    modality = parse_modality(str(told["modality"])) if told.get("modality") else None
+    yield Predictions(system, str(head["digest"]), writer.base_digest, rows, told.get("cluster"), modality)
 
 
 class _Appending:

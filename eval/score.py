@@ -48,6 +48,7 @@ class System:
             "copied", 1 where it is a worked example's impression; "neural:<name>" where they were asked for.
         cluster: the only one that an adapter may serve; None is all of them.
         written: SHA-256, in hex, over what it wrote.
+        modality: the only one that an adapter was fitted for; None is all of them.
     """
 
     name: str
@@ -56,6 +57,7 @@ class System:
     scores: Mapping[str, Mapping[str, float]]
     cluster: str | None = None
     written: str = ""
+    modality: Modality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ def _system_text(system: System) -> str:
         "base_digest": system.base_digest,
         "cluster": system.cluster,
         "written": system.written,
+        "modality": system.modality,
         "columns": columns,
     }
     rows = [[case, *(row.get(name) for name in columns)] for case, row in system.scores.items()]
@@ -215,7 +218,7 @@ def score(
             for row, values in zip(written.rows, found, strict=True):
                 scores[row.case].update(values)
         known = (written.digest, written.base_digest, scores, written.cluster, written_digest(written.rows))
-        systems[written.system] = System(written.system, *known)
+        systems[written.system] = System(written.system, *known, written.modality)
     return Scores(tuple(map(_judged, cases)), systems, cases_digest(cases), clusters.digest, prompt_version, split)
 
 
@@ -276,4 +279,5 @@ def _system(row: Mapping[str, Any]) -> System:
         case: {name: value for name, value in zip(row["columns"], values, strict=True) if value is not None}
         for case, *values in row["rows"]
     }
-    return System(row["name"], row["digest"], row["base_digest"], scores, row["cluster"], row["written"])
+    modality = Modality(row["modality"]) if row.get("modality") else None
+    return System(row["name"], row["digest"], row["base_digest"], scores, row["cluster"], row["written"], modality)

@@ -1,4 +1,4 @@
-"""`radimpress adapters`: versions of adapters; works on the registry's database itself."""
+"""`radimpress adapters`: versions of adapters, on the registry's database itself; bundles' cards, and the hub."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from radimpress.reports.errors import InputError, NotFoundError
+from radimpress.server.cli_push import card, push
 from radimpress.server.cli_rollout import adopt, end_trial, promote, rollback
 from radimpress.server.console import OUT, plain, table, tell
 from radimpress.server.messages import adapter_message, event_message, quality_message
@@ -31,6 +32,8 @@ adapters_app.command("adopt")(adopt)
 adapters_app.command("promote")(promote)
 adapters_app.command("rollback")(rollback)
 adapters_app.command("end-trial")(end_trial)
+adapters_app.command("card")(card)
+adapters_app.command("push")(push)
 _ALL = 10_000
 _DIGITS = 12
 

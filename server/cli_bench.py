@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ import typer
 from radimpress.clustering.embed import DEFAULT_EMBEDDER
 from radimpress.reports.errors import InputError
 from radimpress.server.console import ERR, quiet_models, table, tell, track
+from radimpress.server.recipe import load_recipe
 from radimpress.trainer.bases import DEFAULT_BASE, find_base
 
 if TYPE_CHECKING:
@@ -126,18 +127,28 @@ def bench_trainer(
     rounds: Annotated[int, typer.Option(min=1, help="Of throughput.")] = 3,
     kills: Annotated[int, typer.Option(min=1, help="Fits that are killed.")] = 20,
     only: Annotated[
-        list[str] | None, typer.Option(help="trainable, throughput or kills; may be repeated. All without it.")
+        list[str] | None,
+        typer.Option(help="trainable, throughput, kills; quality on request alone. May be repeated."),
     ] = None,
     base: Annotated[str, typer.Option(help="Base model of throughput.")] = DEFAULT_BASE,
+    seeds: Annotated[int, typer.Option(min=1, help="Of quality.")] = 3,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
+    recipe: Annotated[Path | None, typer.Option(help="Of quality; the demo's, somewhat smaller, without it.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder that quality keeps each seed in, and goes on from.")] = Path(
+        "quality"
+    ),
     as_json: AsJson = False,
 ) -> None:
-    """MediPhi's trainable parameters, throughput beside TRL's trainer, and fits that are killed at random moments."""
+    """MediPhi's trainable parameters, throughput beside TRL's trainer, fits that are killed, what adapters write."""
     quiet_models()
+    if only and "quality" in only:
+        _bench_quality(reports or (), range(first, first + seeds), recipe, out, as_json)
+        return
     from radimpress.server.bench.material import reports_like
     from radimpress.server.bench.trainer import GROUPS, TrainerBench, measure
     from radimpress.trainer.fetch import base_folder
 
-    check_groups(only, GROUPS)
+    check_groups(only, (*GROUPS, "quality"))
     with TemporaryDirectory() as folder:
         bench = TrainerBench(
             base=find_base(base),
@@ -151,6 +162,22 @@ def bench_trainer(
         )
         figures = measure(bench, only or ())
     show(figures, f"median and range of {rounds} rounds; counts of {kills} kills", as_json)
+
+
+def _bench_quality(files: Sequence[Path], seeds: Sequence[int], recipe: Path | None, out: Path, as_json: bool) -> None:
+    from radimpress.server.bench.quality import FACTS, QualityBench, measure_quality, quality_recipe, rows
+
+    settings = load_recipe(recipe) if recipe else quality_recipe()
+    bench = QualityBench(settings, out, seeds, files, track=track, told=lambda line: ERR.print(line, markup=False))
+    figures = measure_quality(bench)
+    if as_json:
+        show(figures, "", as_json)
+        return
+    heads = ("system", "ROUGE-1", "ROUGE-2", "ROUGE-L", "style")
+    table(f"means and 90% intervals; seeds together: {len(seeds)}", heads, rows(figures))
+    table("the same, of abnormal reports alone", heads, rows(figures, "_abnormal"))
+    rest = {name: figure for name, figure in figures.items() if "_seed_" in name or name in FACTS}
+    show(rest, "each seed, and what the reports are like", as_json)
 
 
 def bench_clustering(

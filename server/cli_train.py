@@ -42,7 +42,7 @@ def fit(
     price_per_hour: Price = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fits one unified adapter and one a cluster."""
+    """Fits one unified adapter, one a cluster and, with modality_adapters, one a modality."""
     quiet_models()
     told = _recipe(recipe, budget_usd=budget_usd, price_per_hour=price_per_hour)
     planned, made = steps.train(steps.load_split(dataset), load_clusters(clusters), bundles, told, track)
@@ -95,6 +95,8 @@ def plan(
     table(f"adapters on {told.base}", columns, rows)
     for cluster in planned.left_out:
         OUT.print(f"cluster {cluster} gets no adapter of its own; the unified adapter stands for it", markup=False)
+    for modality in planned.modalities_left_out:
+        OUT.print(f"modality {modality} gets no adapter of its own; the unified adapter stands for it")
     if speed is None:
         OUT.print("No run is on record here: say --tokens-per-second to be told time and cost.")
         return

@@ -144,12 +144,13 @@ def plan_adapters(parts: Split, clusters: Clusters, recipe: Recipe) -> Plan:
         cluster_minimum=settings.cluster_minimum,
         seed=settings.seed,
         afresh=settings.cluster_start == "afresh",
+        each_modality=settings.modality_adapters,
     )
 
 
 def checked_on(adapter: PlannedAdapter, parts: Split, clusters: Clusters) -> Sequence[Report]:
     """The validation reports of those whom an adapter is for; of all where there are none."""
-    own = [report for report in parts.validation if adapter.cluster in (None, clusters.of(report.clinic))]
+    own = [report for report in parts.validation if adapter.learns_from(report, clusters)]
     return own or parts.validation
 
 
@@ -259,7 +260,7 @@ def evaluate(
 ) -> Evaluation:
     """Asks base and adapters for impressions and scores them beside few-shot base and trivial baselines.
 
-    A cluster's adapter is asked for its own clinics only: it can serve nobody else. Scores of the
+    A cluster's adapter is asked for its own clinics only, and a modality's for its own reports. Scores of the
     training part are for looking at, and the gate refuses them. What was answered before is read from
     `out`, so that a run that was broken off goes on; without `out` nothing is written down.
 
@@ -290,8 +291,8 @@ def evaluate(
         examples = choose_examples(cases, index, settings.few_shot, tokens, room)
         written.append(_ask(cases, writer, None, settings.max_tokens, out, track, examples))
     for bundle, name in zip(bundles, system_names(bundles), strict=True):
-        own = bundle.manifest["cluster"]
-        asked = [case for case in cases if own is None or case.cell.cluster == own]
+        cluster, modality = bundle.manifest["cluster"], bundle.manifest.get("modality")
+        asked = [c for c in cases if cluster in (None, c.cell.cluster) and modality in (None, c.cell.modality)]
         if asked:
             written.append(_ask(asked, writer, bundle, settings.max_tokens, out, track, name=name))
     written += baselines(cases, parts.train, index)

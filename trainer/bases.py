@@ -41,6 +41,8 @@ class BaseModel:
         dtype: of the weights in memory, or of the arithmetic where they are quantised.
         quantisation: of the weights in memory; int8 is the in-process engine's, training computes in `dtype`.
         chat_template: a Jinja template that replaces the tokenizer's own; None takes the tokenizer's.
+        licence: as the Hugging Face hub writes it, as in "apache-2.0"; empty where it is not known.
+        hub: its id on the hub, where `source` is another; a model card names it.
         honest_word: what its users must be told, printed wherever it answers.
     """
 
@@ -52,7 +54,14 @@ class BaseModel:
     dtype: Literal["float32", "bfloat16"]
     quantisation: Literal["none", "nf4", "int8"] = "none"
     chat_template: str | None = None
+    licence: str = ""
+    hub: str = ""
     honest_word: str = ""
+
+    @property
+    def hub_id(self) -> str:
+        """Its id on the Hugging Face hub; empty where it has none."""
+        return self.hub or (self.source if isinstance(self.source, str) else "")
 
 
 _SMOLLM2 = BaseModel(
@@ -66,6 +75,8 @@ _SMOLLM2 = BaseModel(
     stop=("<|im_end|>", "<|endoftext|>"),
     end="<|im_end|>",
     dtype="float32",
+    licence="apache-2.0",
+    hub="HuggingFaceTB/SmolLM2-135M-Instruct",
     honest_word="A 135M-parameter model: its impressions are a demonstration, not medicine.",
 )
 _TABLE = (
@@ -79,6 +90,7 @@ _TABLE = (
         end="<|end|>",
         dtype="bfloat16",
         quantisation="nf4",
+        licence="mit",
     ),
 )
 BASES = {base.name: base for base in _TABLE}

@@ -1,4 +1,4 @@
-"""Which adapters to fit, from which reports: one unified, one a cluster that has enough."""
+"""Which adapters to fit, from which reports: one unified, one a cluster and, where asked for, one a modality."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from radimpress.clustering.clusters import Clusters
-from radimpress.reports.report import Report
+from radimpress.reports.files import digest_of
+from radimpress.reports.report import Modality, Report
 
 UNIFIED = "unified"
 
@@ -22,20 +23,38 @@ class PlannedAdapter:
         cluster: the cluster it is for; None learns from all of them.
         start_from: the adapter whose weights it starts from; None starts afresh.
         reports: what it learns from.
+        modality: the only one that it is for; None learns from all of them.
     """
 
     name: str
     cluster: str | None
     start_from: str | None
     reports: tuple[Report, ...]
+    modality: Modality | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, over which reports it learns from and what they conclude."""
+        return digest_of([[report.id, report.impression] for report in self.reports])
+
+    def learns_from(self, report: Report, clusters: Clusters) -> bool:
+        """Whether it is for reports of this clinic and modality."""
+        return self.cluster in (None, clusters.of(report.clinic)) and self.modality in (None, report.modality)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The adapters in the order to fit them, and the clusters that get none."""
+    """The adapters in the order to fit them.
+
+    Attributes:
+        adapters: the unified one first.
+        left_out: clusters that get none.
+        modalities_left_out: modalities that get none, where each was to get one.
+    """
 
     adapters: tuple[PlannedAdapter, ...]
     left_out: tuple[str, ...]
+    modalities_left_out: tuple[Modality, ...] = ()
 
 
 def plan(
@@ -47,11 +66,13 @@ def plan(
     cluster_minimum: int,
     seed: int,
     afresh: bool = False,
+    each_modality: bool = False,
 ) -> Plan:
     """Plans the unified adapter and one for each cluster with at least `cluster_minimum` reports.
 
     A cluster adapter starts from the unified one unless `afresh`. One cluster alone is what the unified adapter
-    learns anyway, so it gets none of its own.
+    learns anyway, so it gets none of its own. With `each_modality` each modality with so many reports gets one
+    as well, which starts from the unified one; where none is stated, base answers, and no adapter learns that.
     """
     adapters = [PlannedAdapter(UNIFIED, None, None, take(reports, unified_reports, seed))]
     left_out = []
@@ -62,7 +83,16 @@ def plan(
             continue
         start = None if afresh else UNIFIED
         adapters.append(PlannedAdapter(f"cluster-{cluster}", cluster, start, take(own, cluster_reports, seed)))
-    return Plan(tuple(adapters), tuple(left_out))
+    without = []
+    stated = sorted({report.modality for report in reports} - {Modality.UNSPECIFIED}) if each_modality else []
+    for modality in stated:
+        own = [report for report in reports if report.modality is modality]
+        if len(stated) < 2 or len(own) < cluster_minimum:
+            without.append(modality)
+            continue
+        taken = take(own, cluster_reports, seed)
+        adapters.append(PlannedAdapter(f"modality-{modality}", None, UNIFIED, taken, modality))
+    return Plan(tuple(adapters), tuple(left_out), tuple(without))
 
 
 def take(reports: Sequence[Report], limit: int, seed: int) -> tuple[Report, ...]:

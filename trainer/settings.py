@@ -31,6 +31,7 @@ class FitSettings(BaseModel):
     cluster_reports: int = Field(default=0, ge=0, description="0 takes all")
     cluster_minimum: int = Field(default=50, ge=1, description="a cluster with fewer gets no adapter")
     cluster_start: Literal["unified", "afresh"] = Field(default="unified", description="where cluster adapters start")
+    modality_adapters: bool = Field(default=False, description="one a modality too, by the numbers of a cluster's")
     checkpoint_steps: int = Field(default=10, ge=1, description="steps between checkpoints")
     tokens_per_second: float = Field(default=0.0, ge=0, description="for the plan; 0 takes the last run record's")
     price_per_hour: float = Field(default=0.0, ge=0, description="dollars that an hour of the machine costs")
@@ -47,4 +48,6 @@ class FitSettings(BaseModel):
 
     def decisive(self) -> dict[str, Any]:
         """The settings that decide what an adapter learns."""
-        return self.model_dump(exclude={"checkpoint_steps", "tokens_per_second", "price_per_hour", "budget_usd"})
+        return self.model_dump(
+            exclude={"modality_adapters", "checkpoint_steps", "tokens_per_second", "price_per_hour", "budget_usd"}
+        )

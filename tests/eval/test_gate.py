@@ -123,6 +123,13 @@ def test_all_clinics_of_a_modality_are_judged_only_when_asked_everywhere() -> No
     assert set(_judge(_scores(_system("new", part)))) == {str(cell) for cell in part}
 
 
+def test_a_modalitys_adapter_is_judged_for_clinics_that_nobody_knows_in_its_modality_alone() -> None:
+    own = replace(_system("new", {CT_LIST: 0.1, CT_PROSE: 0.1}), modality=Modality.CT)
+    assert set(_judge(_scores(own))) == {str(CT_LIST), str(CT_PROSE), "CT/any"}
+    part = replace(_system("new", {CT_LIST: 0.1}), modality=Modality.CT)
+    assert set(_judge(_scores(part))) == {str(CT_LIST)}
+
+
 def test_a_clusters_adapter_is_not_judged_for_clinics_that_nobody_knows() -> None:
     unknown = Judged("new-clinic", Cell(Modality.CT, ANY), "new-clinic", 1.0)
     scores = _scores(_system("new", {CT_LIST: 0.1}), cases=(*CASES, unknown))

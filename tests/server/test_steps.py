@@ -24,6 +24,7 @@ from radimpress.reports.errors import ConfigError, GateError, InputError, NotFou
 from radimpress.reports.files import read_rows, write_json
 from radimpress.reports.progress import silent
 from radimpress.reports.prompt import EXAMPLE, render
+from radimpress.reports.report import Modality
 from radimpress.reports.split import Split, split
 from radimpress.reports.synthetic import synthesize
 from radimpress.server import steps
@@ -116,6 +117,21 @@ def test_every_baseline_stands_beside_the_adapters(done: tuple[Path, steps.Evalu
     for name, system in found.scores.systems.items():
         own = {case.report.id for case in found.cases if case.cell.cluster == "list"}
         assert set(system.scores) == (own if name == "cluster-list" else everyone)
+
+
+def test_a_modalitys_adapter_is_asked_for_its_own_reports_and_judged_in_its_own_slices(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
+    more = {"cluster": None, "modality": "MR", "clusters": CLUSTERS.digest}
+    own = make_bundle(tiny_folder, tmp_path / "bundles", name="modality-MR", base=FAKE_BASE, manifest=more)
+    writer = EngineWriter(Knowing())
+    recipe = Recipe(eval=EvalRecipe(few_shot=0))
+    found = steps.evaluate(PARTS, CLUSTERS, [own], writer, tmp_path / "eval", recipe, silent)
+    asked = found.scores.systems["modality-MR"]
+    assert set(asked.scores) == {case.report.id for case in found.cases if case.cell.modality is Modality.MR}
+    assert load_scores(tmp_path / "eval" / "scores.json").systems["modality-MR"] == asked
+    cells = {str(verdict.cell) for verdict in steps.verdicts(found.scores, "modality-MR", None, Rule())[:-1]}
+    assert cells == {"MR/list", "MR/text", "MR/any"}
 
 
 def test_what_is_written_can_be_read_again_by_its_owner_alone(done: tuple[Path, steps.Evaluation]) -> None:
@@ -302,10 +318,13 @@ def test_a_retrained_adapter_takes_the_place_of_its_predecessor_of_the_same_name
     registry.close()
 
 
-def _train_tiny(out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, budget: float) -> list[AdapterBundle]:
+def _train_tiny(
+    out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, budget: float, **more: Any
+) -> list[AdapterBundle]:
     monkeypatch.setitem(BASES, TINY.name, TINY)
     monkeypatch.setattr(fetch, "base_folder", lambda base, track: folder)
     given: dict[str, Any] = {"unified_reports": 4, "cluster_reports": 4, "cluster_minimum": 4, "validation_reports": 2}
+    given |= more
     settings = FitSettings(rank=2, batch=1, accumulation=1, price_per_hour=3600, budget_usd=budget, **given)
     return steps.train(PARTS, CLUSTERS, out, Recipe(base=TINY.name, train=settings), silent)[1]
 
@@ -320,3 +339,17 @@ def test_a_budget_that_is_spent_begins_no_other_adapter_and_more_goes_on(
     whole = _train_tiny(tmp_path, tiny_folder, monkeypatch, 1e6)
     assert [one.name for one in whole] == ["unified", "cluster-list", "cluster-text"]
     assert {one.manifest["stopped"] for one in whole} == {None}
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+def test_adapters_of_modalities_come_beside_the_others_and_leave_them_as_they_were(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"cluster_reports": 2, "cluster_minimum": 60}
+    before = _train_tiny(tmp_path, tiny_folder, monkeypatch, 0.0, **sizes)
+    after = _train_tiny(tmp_path, tiny_folder, monkeypatch, 0.0, **sizes, modality_adapters=True)
+    assert after[: len(before)] == before
+    own = after[len(before) :]
+    assert [(one.name, one.manifest["modality"]) for one in own] == [("modality-CT", "CT"), ("modality-MR", "MR")]
+    assert all(one.manifest["start"] == before[0].digest for one in own)
+    assert all(set(one.manifest["data"]["modalities"]) == {one.manifest["modality"]} for one in own)

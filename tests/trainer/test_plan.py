@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,30 @@ def test_a_clinic_without_a_cluster_teaches_the_unified_adapter_only() -> None:
 def test_a_cluster_takes_no_more_reports_than_asked_for() -> None:
     planned = _plan(_reports("alder", 9) + _reports("elm", 9), TWO, cluster_reports=3)
     assert [len(adapter.reports) for adapter in planned.adapters] == [18, 3, 3]
+
+
+def test_each_modality_with_enough_reports_gets_an_adapter_that_starts_from_the_unified_one() -> None:
+    mr, few = _reports("alder", 5, Modality.MR), _reports("elm", 4, Modality.NM)
+    unstated = _reports("elm", 9, Modality.UNSPECIFIED)
+    sizes: dict[str, Any] = {"unified_reports": 0, "cluster_reports": 3, "cluster_minimum": 5, "seed": 0}
+    planned = plan([*mr, *few, *unstated], TWO, **sizes, each_modality=True)
+    own = [adapter for adapter in planned.adapters if adapter.modality]
+    assert [(a.name, a.cluster, a.start_from, a.modality) for a in own] == [
+        ("modality-MR", None, UNIFIED, Modality.MR),
+    ]
+    assert len(own[0].reports) == 3
+    assert set(own[0].reports) <= set(mr)
+    assert planned.modalities_left_out == (Modality.NM,)
+    assert all(own[0].learns_from(report, TWO) for report in mr)
+    assert not any(own[0].learns_from(report, TWO) for report in few)
+    assert plan([*mr, *few], TWO, **sizes).modalities_left_out == ()
+
+
+def test_one_modality_alone_gets_no_adapter_of_its_own() -> None:
+    sizes: dict[str, Any] = {"unified_reports": 0, "cluster_reports": 0, "cluster_minimum": 5, "seed": 0}
+    planned = plan(_reports("alder", 9), _clusters(alder="list"), **sizes, each_modality=True)
+    assert [adapter.name for adapter in planned.adapters] == [UNIFIED]
+    assert planned.modalities_left_out == (Modality.CT,)
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 90), st.integers(0, 5))
