@@ -1,6 +1,6 @@
 """Which texts are nearly the same: MinHash over runs of five words (Broder 1997), a hundred and fifty bytes a text.
 
-Of each hash only the last byte is kept (Li and Koenig 2010). Texts that share six hashes in a row are compared by all
+Of each hash one byte is kept (Li and Koenig 2010). Texts that share six hashes in a row are compared by all
 of them (locality-sensitive hashing); what agrees in NEARLY of them or more is linked, and links are followed from text
 to text.
 """
@@ -25,6 +25,7 @@ _NEARLY = 91
 _WINDOW = 64
 _BLOCK = 1 << 16
 _LEAST = 3
+_GOLDEN = np.uint32(2654435761)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def sketch(texts: Iterable[str]) -> Sketches:
     hashes = bytearray()
     made: Any = MinHash.generator(encoded(), num_perm=_HASHES)
     for one in made:
-        hashes.extend(one.hashvalues.astype(np.uint8).tobytes())
+        # The last byte of these hashes differs too little: the first one of a product depends on all (Knuth 1973).
+        hashes.extend((one.hashvalues.astype(np.uint32) * _GOLDEN >> np.uint32(24)).astype(np.uint8).tobytes())
     return Sketches(
         np.frombuffer(hashes, np.uint8).reshape(-1, _HASHES), np.frombuffer(least, ">u8").reshape(-1, _LEAST)
     )

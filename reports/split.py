@@ -3,6 +3,7 @@
 Reports of one patient stay together, and so do reports with the same findings (numbers aside); of those without a
 patient, reports with nearly the same. A group's part is read off a hash of its name, so that adding reports moves
 nobody but whom they join to another group, and seldom reports without a patient that they are nearly the same as.
+What joins more than LARGEST reports is a template, and not somebody's findings: it joins nobody.
 Each modality and clinic so gets its share of each part up to chance; what chance makes of a small one, the leak
 report shows.
 """
@@ -23,6 +24,8 @@ from radimpress.reports.report import Report
 from radimpress.reports.text import plain
 
 PARTS = ("train", "validation", "test")
+# Reports of a group that more than a patient, or more than the same findings, make.
+LARGEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def parts_of(
 
 
 def groups(reports: Iterable[Report]) -> list[str]:
-    """The group of each report: what shares a patient or findings, joined transitively.
+    """The group of each report: what shares a patient or findings, joined transitively up to LARGEST reports.
 
     A group is named by the smallest of its patients. Where none is named, the name is the least of some hashes of
     all runs of five words in its findings (MinHash): what is nearly the same has the same least hash nearly always,
@@ -80,7 +83,7 @@ def _names(reports: Callable[[], Iterator[Report]]) -> Iterator[str]:
     owners, found = np.array(owned, np.uint64), np.array(seen, np.uint64)
     alone = owners == found
     links, least = _near(reports, found[alone])
-    labels = _components(owners, found, links)
+    labels = _parted(_components(owners, found, links), owners)
     count = int(labels.max(initial=-1)) + 1
     named = np.zeros(count, bool)
     named[labels[~alone]] = True
@@ -125,6 +128,16 @@ def _components(owners: Any, findings: Any, links: Any) -> Any:
     names, at = np.unique(np.concatenate([rows, columns]), return_inverse=True)
     edges = coo_array((np.ones(len(rows), np.int8), (at[: len(rows)], at[len(rows) :])), shape=(len(names), len(names)))
     return connected_components(edges, directed=False)[1][at[: len(owners)]]
+
+
+def _parted(labels: Any, owners: Any) -> Any:
+    """Components that are too large fall apart to those of each owner.
+
+    Findings that a template makes join patients in chains, in the end nearly all of them, and leave nothing to split.
+    """
+    too_large = np.bincount(labels, minlength=1)[labels] > LARGEST
+    _, own = np.unique(owners, return_inverse=True)
+    return np.unique(np.where(too_large, len(labels) + own, labels), return_inverse=True)[1]
 
 
 def _shared(labels: Any, owners: Any) -> Any:

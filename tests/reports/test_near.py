@@ -70,3 +70,8 @@ def test_few_texts(texts: list[str]) -> None:
 def test_a_sketch_takes_150_bytes() -> None:
     made = sketch(["one text", "another text"])
     assert (made.hashes.nbytes + made.least.nbytes) / 2 == 150
+
+
+def test_short_texts_that_share_nothing_are_not_alike() -> None:
+    labels = alike(sketch([f"finding {'a' * at}" for at in range(300)]).hashes)
+    assert len(set(labels.tolist())) == 300

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -133,3 +134,15 @@ def test_reports_without_a_patient_are_moved_by_others_not_at_all_and_by_their_l
     assert all(after[str(2000 + at)] == after[str(at)] for at in range(300))
     # Numbers aside, as ever.
     assert _unmoved(first, [*first, *(_report(3000 + at, findings=one.findings) for at, one in enumerate(first))])
+
+
+def test_findings_that_a_template_makes_do_not_join_everybody() -> None:
+    # Every patient shares findings with the next one.
+    chain = [_report(2 * at + one, f"p{at}", f"finding {'a' * (at + one)}") for at in range(300) for one in (0, 1)]
+    assert len(set(groups(chain[:100]))) == 1
+    assert len(set(groups(chain))) == 300
+    parts = split(chain, seed=1)
+    assert len(parts.train) == pytest.approx(420, abs=60)
+    # What has no patient parts by its findings.
+    alone = [replace(report, patient="") for report in chain for _ in range(2)]
+    assert len(set(groups(alone))) == 301
