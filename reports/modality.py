@@ -39,8 +39,9 @@ _RULES: tuple[tuple[Modality, str], ...] = (
     ),
     (
         Modality.RF,
-        r"fluoro\w*|barium|esophagra\w+|swallow|upper gi|ugi|enema|cystogra\w+|(?:cysto)?urethrogra\w+|cholangiogra\w+|ercp"
-        r"|vcug|myelogra\w+|arthrogra\w+|hysterosalpingogra\w+|hsg|small bowel follow|gastrografin|modified barium",
+        r"fluoro\w*|barium|esophagra\w+|swallow|upper gi|ugi|enema|cystogra\w+|(?:cysto)?urethrogra\w+"
+        r"|cholangiogra\w+|ercp|vcug|myelogra\w+|arthrogra\w+|hysterosalpingogra\w+|hsg|small bowel follow|gastrografin"
+        r"|modified barium",
     ),
     (Modality.XR, r"^xr|^dx|^dr"),
     (
