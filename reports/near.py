@@ -19,7 +19,7 @@ from radimpress.reports.text import plain
 _RUN = 5
 _BANDS, _ROWS = 21, 6
 _HASHES = _BANDS * _ROWS
-# Of 126: texts that share 0.8 of their runs agree in so many with 99%, those that share 0.6 with 1%.
+# Of 126: of texts that share 0.8 of their runs 99% agree in so many, of those that share 0.6 under 1% (binomial).
 _NEARLY = 91
 # So many neighbours in the order of hashes are looked at where many share a band.
 _WINDOW = 64
