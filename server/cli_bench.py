@@ -108,6 +108,7 @@ def bench_server(
 def bench_reports(
     count: Annotated[int, typer.Option(min=1000, help="Synthetic reports.")] = 1_000_000,
     real: Annotated[Path | None, typer.Option(help="Folder of real reports, for transcriptions.")] = None,
+    patients: Annotated[bool, typer.Option(help="Whether synthetic reports name one; slower where not.")] = True,
     only: Annotated[
         list[str] | None, typer.Option(help="augmentation: fits with and without it; on request alone.")
     ] = None,
@@ -127,7 +128,7 @@ def bench_reports(
         _bench_augmentation(find_base(base), seeds, first, keep, as_json)
         return
     with TemporaryDirectory() as folder:
-        figures = measure(count, real, Path(folder), lambda told: ERR.print(told, markup=False))
+        figures = measure(count, real, Path(folder), lambda told: ERR.print(told, markup=False), patients=patients)
     show(figures, f"{count:,} synthetic reports", as_json)
 
 
