@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from radimpress.reports.near import runs
 from radimpress.reports.progress import Track
 from radimpress.reports.report import Report
 from radimpress.reports.split import Split
 from radimpress.reports.text import plain
 
 NEAR = 0.8
-_RUN = 5
 _PERMUTATIONS = 64
 # So many reports of training and of test are looked at; a sample is told to be one.
 _LOOKED_AT = 20_000
@@ -73,20 +73,15 @@ def _near(trained: Sequence[Report], tests: Sequence[Report], track: Track) -> i
     from datasketch import MinHash, MinHashLSH
 
     index = MinHashLSH(threshold=NEAR, num_perm=_PERMUTATIONS)
-    runs = [_runs(report.findings) for report in trained]
-    made: Any = MinHash.generator(([run.encode() for run in one] for one in runs), num_perm=_PERMUTATIONS)
+    known = [runs(report.findings) for report in trained]
+    made: Any = MinHash.generator(([run.encode() for run in one] for one in known), num_perm=_PERMUTATIONS)
     with index.insertion_session() as session:
-        for at, sketch in enumerate(track(made, "sketch training reports", len(runs))):
+        for at, sketch in enumerate(track(made, "sketch training reports", len(known))):
             session.insert(at, sketch)
     found = 0
     for report in track(tests, "look for near duplicates", len(tests)):
-        own = _runs(report.findings)
+        own = runs(report.findings)
         sketch = MinHash(num_perm=_PERMUTATIONS)
         sketch.update_batch([run.encode() for run in own])
-        found += any(len(own & runs[at]) >= NEAR * len(own | runs[at]) for at in index.query(sketch))
+        found += any(len(own & known[at]) >= NEAR * len(own | known[at]) for at in index.query(sketch))
     return found
-
-
-def _runs(text: str) -> set[str]:
-    words = plain(text).split()
-    return {" ".join(words[at : at + _RUN]) for at in range(max(1, len(words) - _RUN + 1))}

@@ -19,16 +19,19 @@ _RULES: tuple[tuple[Modality, str], ...] = (
     (
         Modality.NM,
         r"nuclear|scintigra\w+|spect|myoview|sestamibi|cardiolite|thallium|thallous|technetium|tc-?99m?|tetrofosmin|hida"
-        r"|bone scan|(?:v/?q|ventilation[ -]perfusion|perfusion|thyroid|gallium|indium|muga|renal|lung) scan"
-        r"|myocardial perfusion|radionuclide|lexiscan|adenosine stress|radioiodine|mibg|lymphoscint\w+",
+        r"|persantine|dipyridamole|gastric emptying|mag-?3|renogram|octreotide|(?:thyroid|iodine) uptake"
+        r"|uptake and scan|bone scan|(?:v/?q|ventilation[ -]perfusion|perfusion|thyroid|gallium|indium|muga|renal|lung)"
+        r" scan|myocardial perfusion|ventilation ?/ ?perfusion|radionuclide|lexiscan|adenosine stress|radioiodine|mibg"
+        r"|lymphoscint\w+",
     ),
     (Modality.MG, r"^mg|mammogra\w+|mammo|tomosynthesis|galactogra\w+|bi-?rads"),
-    (Modality.MR, r"mri|mra|mrv|mrcp|mr|magnetic resonance|fmri|gadolinium"),
+    # Short codes that are words too, in capitals or where a name begins.
+    (Modality.MR, r"mri|mra|mrv|mrcp|^mr(?! ?\.)|(?-i:MR)|magnetic resonance|fmri|gadolinium"),
     (Modality.CT, r"ct|cta|ctv|cat scan|comput\w+ tomogra\w+|computerized axial|hrct|ccta|ct-?guided"),
     (
         Modality.US,
-        r"ultra ?sound|ultrasonogra\w+|sonogra\w+|sonogram|echo|echocardiogra\w+|doppler|duplex|ivus|us|tee|tte"
-        r"|biophysical|dobutrex",
+        r"ultra ?sound|ultrasonogra\w+|sonogra\w+|sonogram|echo|echocardiogra\w+|doppler|duplex|ivus|^us|(?-i:US)|u/s"
+        r"|sono|transvaginal|tee|tte|biophysical|dobutrex",
     ),
     (
         Modality.OTHER,
@@ -36,15 +39,18 @@ _RULES: tuple[tuple[Modality, str], ...] = (
     ),
     (
         Modality.RF,
-        r"fluoro\w*|barium|esophagra\w+|swallow|upper gi|ugi|enema|cystogra\w+|vcug|myelogra\w+|arthrogra\w+"
-        r"|hysterosalpingogra\w+|hsg|small bowel follow|gastrografin|modified barium",
+        r"fluoro\w*|barium|esophagra\w+|swallow|upper gi|ugi|enema|cystogra\w+|(?:cysto)?urethrogra\w+"
+        r"|cholangiogra\w+|ercp|vcug|myelogra\w+|arthrogra\w+|hysterosalpingogra\w+|hsg|small bowel follow|gastrografin"
+        r"|modified barium",
     ),
     (Modality.XR, r"^xr|^dx|^dr"),
     (
         Modality.CR,
-        r"x-?rays?|radiogra\w+|roentgenogra\w+|cxr|plain films?|kub|cr|(?:ap|pa|lateral|oblique|frontal)"
-        r"(?: (?:and|&) \w+)?(?: views?| abdomen| chest)|\d+ views?|views? of the|pa (?:and|&) lateral|scanogram"
-        r"|skeletal survey|bone age|series|airway study|magnified airway",
+        r"x-?rays?|radiogra\w+|roentgenogra\w+|cxr|plain films?|kub|^cr|(?-i:CR)|intravenous pyelogra\w+|ivp"
+        r"|(?:ap|pa|lateral|oblique|frontal)(?: (?:and|&) \w+)?(?: views?| abdomen| chest)"
+        r"|(?:ap|pa) (?:and|&|/) lateral|portable chest|flexion[ /-](?:(?:and|&) )?extension|\d+ ?v|views? of the"
+        r"|(?:\d+|one|two|three|four|five|six|single|multiple)[ -](?:views?|images|projections)|scanogram"
+        r"|(?:skeletal|bone) survey|bone age|series|airway study|magnified airway",
     ),
 )
 _COMPILED = tuple((modality, re.compile(rf"(?<![a-z])(?:{rule})(?![a-z])", re.IGNORECASE)) for modality, rule in _RULES)

@@ -1,96 +1,49 @@
 """Cuts a whole transcription into its sections, under the headings that people really use.
 
 A heading stands at the beginning of a line, in capitals or between Markdown's stars, or, where it is one that
-this file knows, in capitals within a line. Headings that are known say what a section is; others are subheadings
-of the section before them, or, where a report has no findings heading, findings themselves ("BIOMETRY:").
+this file knows, in any case, with a number, a hash or brackets around it, or within a line. Headings that are known say
+what a section is; others are subheadings of the section before them, or, where a report has no findings heading,
+findings themselves ("BIOMETRY:"). Where a file lost its lines, as MTSamples' tables did, lines.py gives them back.
 
-Does not cover headings in other languages than English, nor headings without colon in ordinary writing.
+Does not cover headings in other languages than English, nor headings without colon in ordinary writing, but for
+findings and impression on a line of their own.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from radimpress.reports.headings import Kind, concludes, kind_of
+from radimpress.reports.lines import lines_of
 
-class Kind(StrEnum):
-    """What a section holds."""
-
-    FINDINGS = "findings"
-    IMPRESSION = "impression"
-    READING = "interpretation"
-    SUMMARY = "summary"
-    EXAM = "exam"
-    INDICATION = "indication"
-    COMPARISON = "comparison"
-    TECHNIQUE = "technique"
-    ADDENDUM = "addendum"
-    NOTE = "note"
-    OTHER = "other"
-
-
-# Whole headings, without what stands in brackets, in the singular where both are used.
-_HEADINGS = {
-    Kind.FINDINGS: (
-        "findings|result|report|radiology report|radiographic findings|imaging findings|ct findings|mri findings"
-        "|mr findings|ultrasound findings|sonographic findings|description|observations|body of report"
-    ),
-    Kind.IMPRESSION: (
-        "impression|imp|conclusion|opinion|conclusion and recommendations|impression and recommendations"
-        "|impression and plan|final impression|radiologist impression|radiographic impression|ct impression"
-        "|mri impression|conclusions and recommendations|diagnostic impression|assessment and conclusion"
-    ),
-    Kind.READING: "interpretation|final interpretation",
-    Kind.SUMMARY: "summary|assessment",
-    Kind.EXAM: (
-        "exam|examination|study|type of exam|type of examination|exam type|procedure|procedure performed|procedure done"
-        "|study performed|exam performed|exam name|procedures|type of study|test|type of test|title"
-    ),
-    Kind.INDICATION: (
-        "indication|reason|reason for exam|reason for examination|reason for study|reason for test|reason for procedure"
-        "|reason for visit|reason for referral|reason for consultation|clinical history|history|clinical indication"
-        "|clinical|clinical information|clinical data|clinical details|clinical question|hx|hx cc|cc"
-        "|history and indication|indication for procedure|indication for exam|indication for study"
-        "|reason for this examination|present illness|history of present illness|brief history|pertinent history"
-    ),
-    Kind.COMPARISON: (
-        "comparison|comparison exam|comparison examination|comparison study|comparison studies|previous studies"
-        "|prior studies|prior|compared to"
-    ),
-    Kind.TECHNIQUE: (
-        "technique|protocol|procedure and technique|scan technique|image technique|imaging technique|stress technique"
-        "|technical factors|contrast|contrast material|method|procedure and interpretation|radiopharmaceutical|dose"
-        "|radiation dose|equipment|procedure in detail|details of procedure|procedure details|medication"
-    ),
-    Kind.ADDENDUM: "addendum|amendment",
-    Kind.NOTE: (
-        "pmh|shx|fhx|meds|course|ros|lab|labs|allergies|past medical history|family history|social history"
-        "|review of systems|physical examination|physical exam|vital signs|plan|disposition|hospital course"
-        "|preoperative diagnosis|postoperative diagnosis|preoperative diagnoses|postoperative diagnoses|anesthesia"
-        "|complications|estimated blood loss|surgeon|assistant|date of birth|dictated by|electronically signed by"
-        "|signed by|recommendation|recommendations|follow up|follow-up|discharge diagnosis|chief complaint"
-    ),
-}
-_PLURAL = re.compile(r"(?<=[a-z]{3})s$")
-
-
-def _singular(word: str) -> str:
-    return word if word.endswith(("us", "is", "ss")) else _PLURAL.sub("", word)
-
-
-_KIND = {" ".join(map(_singular, words.split())): kind for kind, many in _HEADINGS.items() for words in many.split("|")}
-# As in "stress protocol", which tells how; longer headings may tell what was seen by it.
-_SHORT = 2
-_NAME_MAX = 60
+_SIGNATURE = "signed"
+_TITLE_MAX = 80
 # Between stars; or in capitals with a colon; or known, in any case, with a colon.
 _STARRED = re.compile(r"^\s*\*\*\s*(?P<name>[^*\n]{1,80}?)\s*(?P<colon>:?)\s*\*\*\s*:?[ \t]*")
 _CAPITAL = re.compile(r"^\s*(?P<name>[A-Z][A-Z0-9 ,/&()'.-]{1,58}?)\s*:[ \t]*")
 _ANY = re.compile(r"^\s*(?P<name>[A-Za-z][A-Za-z ,/&'-]{1,58}?)\s*:[ \t]*")
-_BARE = re.compile(r"^\s*(?P<name>[A-Z][A-Z ]{2,40})\s*$")
+_BARE = re.compile(r"^\s*(?P<name>[A-Z][A-Z ]{2,40}|Findings|Impressions?|Conclusions?)\s*$")
+# Known, with something around it: "## Findings", "[IMPRESSION]", "2. CONCLUSION:", "IMPRESSION - ".
+_DRESSED = re.compile(
+    r"^\s*(?:(?P<mark>#{1,6}|[-*•>]|\(?(?:\d{1,2}|[IVX]{1,4})[.)])\s*)?(?P<open>[\[<*_]{0,2})"
+    r"(?P<name>[A-Za-z][A-Za-z &/-]{1,40}?)[\]>*_]{0,2}\s*(?P<colon>[:：]|[ \t][-–—](?=\s)|$)[\]>*_]{0,2}[ \t]*"
+)
+_CORE = (Kind.FINDINGS, Kind.IMPRESSION)
+# In capitals anywhere but after another word in capitals, else after a sentence.
 _INLINE = re.compile(
-    r"(?<=[.;]\s)(?P<name>IMPRESSION|IMPRESSIONS|CONCLUSION|CONCLUSIONS|FINDINGS|OPINION)\s*:[ \t]*(?=\S)"
+    r"(?:(?<=\s)(?<![A-Z/&]\s)(?:IMPRESSIONS?|CONCLUSIONS?|FINDINGS)"
+    r"|(?<=[.;?]\s)(?:OPINION|IMP|INTERPRETATION|INDICATION|CLINICAL HISTORY|HISTORY|COMPARISON|TECHNIQUE"
+    r"|Impressions?|Conclusions?|Findings))\s*:[ \t]*(?=\S)"
+)
+# What may stand before a heading on its line and is no text.
+_NOTHING = re.compile(r"(?:(?:\d{1,2}|[IVX]{1,4})[.)])?")
+_RULE = re.compile(r"\s*([=_*~-])\1{2,}\s*")
+_SIGNED = re.compile(
+    r"^\s*\**(?:electronically signed|dictated (?:by|on|and)|transcribed (?:by|on)"
+    r"|end of (?:the )?(?:report|impression))\b",
+    re.IGNORECASE,
 )
 
 
@@ -102,11 +55,13 @@ class Section:
         name: its heading as it is written, without colon; empty before the first.
         kind: what it holds.
         lines: its text, line by line, none of them blank.
+        first: how many of them stand before the first blank line.
     """
 
     name: str
     kind: Kind
     lines: tuple[str, ...]
+    first: int = 0
 
     @property
     def text(self) -> str:
@@ -127,6 +82,7 @@ class Sections:
         findings: what is seen, with the subheadings in it; empty where it has none.
         impression: the conclusion; empty where it has none.
         exam: the examination's name.
+        title: a line above all headings, or one between stars.
         indication: why it was asked for.
         comparison: with what it was compared.
         technique: how it was done.
@@ -138,6 +94,7 @@ class Sections:
     findings: str = ""
     impression: str = ""
     exam: str = ""
+    title: str = ""
     indication: str = ""
     comparison: str = ""
     technique: str = ""
@@ -146,33 +103,28 @@ class Sections:
     note: bool = False
 
 
-def kind_of(name: str) -> Kind:
-    """What a heading says that its section holds."""
-    plain = re.sub(r"\([^)]*\)", " ", name.lower())
-    words = re.sub(r"[^a-z&/ -]", " ", plain).replace("&", " and ").replace("/", " and ").split()
-    plain = " ".join(_singular(word) for word in words if word != "the")
-    if len(words) == _SHORT and plain.endswith((" technique", " protocol")):
-        return Kind.TECHNIQUE
-    return _KIND.get(plain, Kind.OTHER)
-
-
 def cut(text: str) -> list[Section]:
     """The sections of a text, in order; every line that is not blank is in one of them."""
     made: list[Section] = []
-    name, kind, lines = "", Kind.OTHER, list[str]()
+    name, kind, lines, first = "", Kind.OTHER, list[str](), 0
 
     def close() -> None:
         if name or lines:
-            made.append(Section(name, kind, tuple(lines)))
+            made.append(Section(name, kind, tuple(lines), first or len(lines)))
 
     for line in _lines(text):
+        if not line:
+            first = first or len(lines)
+            continue
         found = _heading(line)
         if found is None:
             lines.append(line)
             continue
         close()
         name, rest = found
-        kind, lines = kind_of(name), [rest] if rest else []
+        kind, lines, first = kind_of(name), [rest] if rest else [], 0
+        if kind is Kind.OTHER and concludes(name):
+            kind = Kind.DIAGNOSIS
     close()
     return made
 
@@ -189,17 +141,22 @@ def read_sections(text: str) -> Sections:
     stated = [at for at, section in enumerate(sections) if section.kind is Kind.IMPRESSION and section.lines]
     last = stated[-1] if stated else len(sections)
     explicit = any(section.kind is Kind.FINDINGS or "finding" in section.name.lower() for section in sections)
-    found = [
-        section.text if section.kind is Kind.FINDINGS else section.whole
-        for section in sections[:last]
-        if section.kind is Kind.FINDINGS or (section.kind is Kind.OTHER and (section.name or not explicit))
-    ]
+    found = _found(sections[:last], explicit)
+    if stated and not found:
+        # The impression stands first, or nothing says where the findings begin.
+        found = _found([one for one in sections[last:] if one.kind is Kind.FINDINGS], explicit)
+        if not found:
+            sections = [*_loosened(sections[:last]), *sections[last:]]
+            found = _found(sections[: len(sections) - len(kinds) + last], explicit)
+            stated = [len(sections) - len(kinds) + at for at in stated]
+            last = stated[-1]
     concluded = [sections[at].text for at in stated[-1:]]
     concluded += [section.whole for section in sections[last:] if section.kind is Kind.ADDENDUM]
     return Sections(
-        findings="\n".join(filter(None, found)),
+        findings="\n".join(found),
         impression="\n".join(concluded) if stated else "",
         exam=_first(sections, Kind.EXAM),
+        title=_title(sections[:1]),
         indication=_first(sections, Kind.INDICATION),
         comparison=_first(sections, Kind.COMPARISON),
         technique=" ".join(section.text for section in sections if section.kind is Kind.TECHNIQUE),
@@ -207,6 +164,29 @@ def read_sections(text: str) -> Sections:
         impressions=len(stated),
         note=kinds.count(Kind.NOTE) >= _NOTES,
     )
+
+
+def _found(sections: Iterable[Section], explicit: bool) -> list[str]:
+    """The findings among some sections."""
+    found = (
+        section.text if section.kind is Kind.FINDINGS else section.whole
+        for section in sections
+        if section.kind is Kind.FINDINGS or (section.kind is Kind.OTHER and (section.name or not explicit))
+    )
+    return [text for text in found if text]
+
+
+def _loosened(sections: Iterable[Section]) -> Iterator[Section]:
+    """What stands below a blank line under a heading that is no section's own, as a section without heading.
+
+    Not below a technique, whose first paragraph often has findings in it: a part of them would be worse than none.
+    """
+    for one in sections:
+        if one.kind in (Kind.EXAM, Kind.INDICATION, Kind.COMPARISON) and 0 < one.first < len(one.lines):
+            yield Section(one.name, one.kind, one.lines[: one.first], one.first)
+            yield Section("", Kind.OTHER, one.lines[one.first :])
+        else:
+            yield one
 
 
 # So many headings of a clinical note are no radiology report's.
@@ -217,21 +197,29 @@ def _settled(sections: list[Section]) -> list[Section]:
     """What "interpretation" and "summary" mean in this report: its conclusion where it has no other."""
     kinds = {section.kind for section in sections}
     meant = {Kind.SUMMARY: Kind.OTHER if Kind.IMPRESSION in kinds else Kind.IMPRESSION}
-    concluded = Kind.IMPRESSION in kinds or Kind.SUMMARY in kinds or Kind.FINDINGS not in kinds
+    concluded = bool(kinds & {Kind.IMPRESSION, Kind.SUMMARY, Kind.DIAGNOSIS}) or Kind.FINDINGS not in kinds
     meant[Kind.READING] = Kind.FINDINGS if concluded else Kind.IMPRESSION
-    return [Section(one.name, meant.get(one.kind, one.kind), one.lines) for one in sections]
+    settled, seen = list[Section](), False
+    for one in sections:
+        kind = meant.get(one.kind, one.kind)
+        if one.kind is Kind.DIAGNOSIS:
+            # A diagnosis that stands before what was found is why it was looked for.
+            concludes = seen and not kinds & {Kind.IMPRESSION, Kind.SUMMARY}
+            kind = Kind.IMPRESSION if concludes else Kind.OTHER
+        seen = seen or kind is Kind.FINDINGS
+        settled.append(Section(one.name, kind, one.lines, one.first))
+    return settled
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Lines that are not blank; a heading within a line begins one."""
-    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+    """Lines without the space around them; a heading within a line begins one."""
+    for line in lines_of(text):
         start = 0
         for found in _INLINE.finditer(line):
-            if line[start : found.start()].strip(" *"):
+            if not _NOTHING.fullmatch(line[start : found.start()].strip(" \t*#>[<(_-")):
                 yield line[start : found.start()].strip()
                 start = found.start()
-        if rest := line[start:].strip():
-            yield rest
+        yield "" if _RULE.fullmatch(line) else line[start:].strip()
 
 
 def _heading(line: str) -> tuple[str, str] | None:
@@ -242,12 +230,32 @@ def _heading(line: str) -> tuple[str, str] | None:
         if found["colon"] or not rest or kind_of(found["name"]) is not Kind.OTHER:
             return found["name"], rest
         return None
+    if _SIGNED.match(line):
+        return _SIGNATURE, line
     found = _CAPITAL.match(line)
     if found is None:
         found = _ANY.match(line) or _BARE.match(line)
         if found is not None and kind_of(found["name"]) in (Kind.OTHER, Kind.NOTE):
             found = None
+    found = found or _dressed(line)
     return (found["name"], line[found.end() :].replace("**", "").strip()) if found else None
+
+
+def _dressed(line: str) -> re.Match[str] | None:
+    found = _DRESSED.match(line)
+    if found is None or kind_of(found["name"]) in (Kind.OTHER, Kind.NOTE, Kind.SIGNED):
+        return None
+    if found["colon"] in (":", "："):
+        return found
+    # Without a colon it has to look like a heading, and to be one that ends another's section for certain.
+    set_off = found["open"] or (found["mark"] or "").startswith("#") or found["name"].isupper()
+    dashed = bool(found["colon"]) and found["name"][0].isupper()
+    return found if kind_of(found["name"]) in _CORE and (set_off or dashed) else None
+
+
+def _title(first: Sequence[Section]) -> str:
+    said = "".join(one.lines[0] if not one.name else "" if one.lines else one.name for one in first)
+    return said.replace("**", "") if len(said) <= _TITLE_MAX else ""
 
 
 def _first(sections: Iterable[Section], kind: Kind) -> str:

@@ -14,7 +14,7 @@ from radimpress.clustering.embed import DEFAULT_EMBEDDER
 from radimpress.reports.errors import InputError
 from radimpress.server.console import ERR, quiet_models, table, tell, track
 from radimpress.server.recipe import load_recipe
-from radimpress.trainer.bases import DEFAULT_BASE, find_base
+from radimpress.trainer.bases import DEFAULT_BASE, BaseModel, find_base
 
 if TYPE_CHECKING:
     from radimpress.server.bench.material import Figure
@@ -109,14 +109,48 @@ def bench_server(
 def bench_reports(
     count: Annotated[int, typer.Option(min=1000, help="Synthetic reports.")] = 1_000_000,
     real: Annotated[Path | None, typer.Option(help="Folder of real reports, for transcriptions.")] = None,
+    patients: Annotated[bool, typer.Option(help="Whether synthetic reports name one; slower where not.")] = True,
+    only: Annotated[
+        list[str] | None, typer.Option(help="augmentation: fits with and without it; on request alone.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Of augmentation.")] = 3,
+    first: Annotated[int, typer.Option(help="Number of the first seed.")] = 0,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder for what each seed found; taken from there when it is run again.")
+    ] = None,
+    base: Annotated[str, typer.Option(help="Base model of augmentation.")] = DEFAULT_BASE,
     as_json: AsJson = False,
 ) -> None:
-    """Transcriptions recovered, the published funnel, a run that is killed, speed and memory."""
+    """Transcriptions recovered, the published funnel, a run that is killed, speed and memory; augmentation."""
     from radimpress.server.bench.reports import measure
 
+    check_groups(only, ("augmentation",))
+    if only:
+        _bench_augmentation(find_base(base), seeds, first, keep, as_json)
+        return
     with TemporaryDirectory() as folder:
-        figures = measure(count, real, Path(folder), lambda told: ERR.print(told, markup=False))
+        figures = measure(count, real, Path(folder), lambda told: ERR.print(told, markup=False), patients=patients)
     show(figures, f"{count:,} synthetic reports", as_json)
+
+
+def _bench_augmentation(base: BaseModel, seeds: int, first: int, keep: Path | None, as_json: bool) -> None:
+    quiet_models()
+    from radimpress.server.bench.augmented import AugmentationBench, measure
+    from radimpress.trainer.fetch import base_folder
+
+    with TemporaryDirectory() as folder:
+        bench = AugmentationBench(
+            base=base,
+            base_folder=base_folder(base, track),
+            folder=Path(folder),
+            keep=keep,
+            seeds=seeds,
+            first=first,
+            track=track,
+            told=lambda line: ERR.print(line, markup=False),
+        )
+        figures = measure(bench)
+    show(figures, f"with augmentation minus without, {seeds} seeds, 90% intervals", as_json)
 
 
 def bench_trainer(

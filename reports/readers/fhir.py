@@ -15,12 +15,12 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+from radimpress.reports.headings import Kind, kind_of
 from radimpress.reports.modality import guess_modality
 from radimpress.reports.readers.hl7v2 import LOINC
 from radimpress.reports.readers.json_lines import parsed
 from radimpress.reports.readers.rows import RECORD_MAX, Row, decoded, lines_of
 from radimpress.reports.readers.transcription import record
-from radimpress.reports.sections import Kind, kind_of
 
 _BUNDLE_MAX = 1 << 28
 _RESULTS = {"partial", "preliminary", "final", "amended", "corrected", "appended"}

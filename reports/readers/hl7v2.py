@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from radimpress.reports.headings import Kind, kind_of
 from radimpress.reports.modality import guess_modality
 from radimpress.reports.readers.rows import RECORD_MAX, Row, decoded
 from radimpress.reports.readers.transcription import record
-from radimpress.reports.sections import Kind, kind_of
 
 _TEXTS = {"TX", "FT", "ST", "CE", "CWE", ""}
 # LOINC's codes of a report's sections.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 # A place within a file, and a record by column, or why there is none.
 Row = tuple[str, dict[str, object] | str]
 # One record is a report, not a book: more is not held in memory.
 RECORD_MAX = 1 << 24
+# Python's codecs that read other characters out of plain ones.
+_ESCAPING = {"unicode-escape", "raw-unicode-escape", "utf-7", "punycode", "idna"}
 
 
 def decoded(data: bytes, charset: str = "") -> str:
@@ -17,11 +21,10 @@ def decoded(data: bytes, charset: str = "") -> str:
     A byte order mark goes. Half a surrogate pair cannot come of it.
     """
     for name in (charset, "utf-8-sig", "latin-1"):
-        if name:
-            try:
+        # A name may be anything, a NUL in it too.
+        with suppress(ValueError, LookupError):
+            if name and codecs.lookup(name).name not in _ESCAPING:
                 return data.decode(name)
-            except (UnicodeDecodeError, LookupError):
-                continue
     raise AssertionError("latin-1 decodes all bytes")
 
 

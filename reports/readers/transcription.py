@@ -1,7 +1,7 @@
 """Whole transcriptions: a text file each, or a JSON line each with the text in `text`.
 
 Sections are cut by their headings (sections.py). The examination's name is what stands under EXAM, else the
-record's `sample_name` or `exam`.
+record's `sample_name` or `exam`, else a title above all headings.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def record(text: str, known: Mapping[str, object]) -> dict[str, object] | str:
         value = known.get(name)
         return "" if value is None else str(value).strip()
 
-    exam = told("exam") or found.exam or told("sample_name")
-    said = (told("modality"), exam, told("sample_name"), told("description"), found.technique)
+    exam = told("exam") or found.exam or told("sample_name") or found.title
+    said = (told("modality"), exam, told("sample_name"), told("description"), found.title, found.technique)
     made: dict[str, object] = {name: value for name, value in known.items() if name != TEXT}
     made.update(
         findings=found.findings,

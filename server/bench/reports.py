@@ -41,13 +41,16 @@ _KIB = 1024
 _SEED = 11
 
 
-def measure(count: int, real: Path | None, folder: Path, told: Callable[[str], None]) -> dict[str, Figure]:
+def measure(
+    count: int, real: Path | None, folder: Path, told: Callable[[str], None], *, patients: bool = True
+) -> dict[str, Figure]:
     """All figures.
 
     mtsamples_recovered: of the 95 transcriptions that people cut, those that come out with the same findings,
     impression and modality; only where `real` is the folder of real reports. funnel_exact: 1 where the published
     counts come back. rerun_identical: 1 where a run that was killed half-way and begun again gives the same bytes.
-    reports_per_second, peak_mb: of reading, filtering and splitting `count` synthetic reports.
+    reports_per_second, peak_mb: of reading, filtering and splitting `count` synthetic reports, which name no patient
+    where `patients` is False: near duplicates are looked for then.
     """
     # Not at the head, as it brings torch, which the process that is measured does without.
     from radimpress.server.bench.material import Figure
@@ -59,7 +62,7 @@ def measure(count: int, real: Path | None, folder: Path, told: Callable[[str], N
     archive = folder / "archive.jsonl"
     with archive.open("w", encoding="utf-8") as file:
         for report in synthesize(count, _SEED):
-            file.write(json.dumps(asdict(report)) + "\n")
+            file.write(json.dumps(asdict(report if patients else replace(report, patient=""))) + "\n")
     told(f"{count:,} reports made, {archive.stat().st_size / _KIB**2:,.0f} MiB")
     with get_context("spawn").Pool(1) as pool:
         seconds, mebibytes = pool.apply(_timed, (archive, folder / "whole"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from radimpress.reports.errors import ConfigError, InputError, NotFoundError
 from radimpress.reports.files import load_reports, write_reports
 from radimpress.reports.funnel import Door, Thresholds
+from radimpress.reports.leak import leak
 from radimpress.reports.prepare import Prepared, load_set_aside, prepare
 from radimpress.reports.progress import silent
 from radimpress.reports.read import Reading
+from radimpress.reports.split import Split
 from radimpress.reports.synthetic import synthesize
 from radimpress.server.bench.reports import digests
 
@@ -58,6 +61,20 @@ def test_the_same_files_give_the_same_bytes_whatever_a_killed_run_left(archive: 
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == sorted(
         ["funnel.json", "set_aside.jsonl", *(f"{part}.jsonl" for part in PARTS)]
     )
+
+
+def test_archives_without_patients_leak_no_near_duplicate_and_give_the_same_bytes(tmp_path: Path) -> None:
+    reports = [replace(one, patient="") for one in synthesize(900, 3, 0.0) if len(one.findings) > 120]
+    changed = [replace(one, id=f"{one.id}b", findings=f"{one.findings} The end.") for one in reports[:100]]
+    write_reports(tmp_path / "r.jsonl", [*changed, *reports])
+    for out in ("a", "b"):
+        _prepare(tmp_path / "r.jsonl", tmp_path / out)
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    parts = Split(*(tuple(load_reports(tmp_path / "a" / f"{name}.jsonl")) for name in PARTS))
+    where = {one.id: name for name in PARTS for one in getattr(parts, name)}
+    assert all(where[one.id] == where[one.id.removesuffix("b")] for one in changed if one.id in where)
+    assert leak(parts, silent).near <= 1
+    assert len(parts.train) == pytest.approx(0.7 * len(where), rel=0.1)
 
 
 def test_what_fails_leaves_an_earlier_data_set_as_it_was(archive: Path, tmp_path: Path) -> None:

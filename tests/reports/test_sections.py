@@ -27,6 +27,38 @@ _DATA = Path(os.environ.get("TEST_REAL_REPORTS", "../shared/data"))
         "FINDINGS\nThe lungs are clear.\nCONCLUSIONS\nNormal chest.",
         "EXAM: CT\nINDICATION: Cough.\nTECHNIQUE: Axial.\nFINDINGS: The lungs are clear.\nOPINION: Normal chest.",
         "FINDINGS: The lungs are clear.\r\n\r\nSUMMARY: Normal chest.\r\n",
+        "EXAM:,  Chest x-ray.,INDICATION:,  Cough.,FINDINGS:,  The lungs are clear.,IMPRESSION:,  Normal chest.",
+        "EXAM: , Chest x-ray.,FINDINGS: , The lungs are clear.,IMPRESSION: , Normal chest.,",
+        "FINDINGS: The lungs are clear.\\r\\n\\r\\nIMPRESSION: Normal chest.",
+        "FINDINGS - The lungs are clear.\nIMPRESSION - Normal chest.",
+        "Findings \u2014 The lungs are clear.\nImpression \u2014 Normal chest.",
+        "## Findings\nThe lungs are clear.\n\n## Impression\nNormal chest.",
+        "**Findings**\nThe lungs are clear.\n\n**Impression**\nNormal chest.",
+        "__FINDINGS:__ The lungs are clear.\n__IMPRESSION:__ Normal chest.",
+        "1. FINDINGS: The lungs are clear.\n2. IMPRESSION: Normal chest.",
+        "I. FINDINGS\nThe lungs are clear.\nII. IMPRESSION\nNormal chest.",
+        "[FINDINGS]\nThe lungs are clear.\n[IMPRESSION]\nNormal chest.",
+        "Findings\nThe lungs are clear.\nImpression\nNormal chest.",
+        "FINDINGS\n========\nThe lungs are clear.\nIMPRESSION:\n__________\nNormal chest.",
+        "FINDINGS\uff1a The lungs are clear.\nIMPRESSION\uff1a Normal chest.",
+        "\ufeffFINDINGS:\xa0The lungs are clear.\n\xa0IMPRESSION:\xa0Normal chest.",
+        "* FINDINGS: The lungs are clear.\n* IMPRESSION: Normal chest.",
+        "Findings: The lungs are clear. Impression: Normal chest.",
+        "FINDINGS: The lungs are clear. IMP: Normal chest.",
+        "EXAM: CT. HISTORY: Cough. COMPARISON: None. FINDINGS: The lungs are clear. IMPRESSION: Normal chest.",
+        "EXAM: Chest. COMPARISON: None FINDINGS: The lungs are clear. IMPRESSION: Normal chest.",
+        "FINDINGS: The lungs are clear.\nIN SUMMARY: Normal chest.",
+        "INTERPRETATION: The lungs are clear.\nIN SUMMARY: Normal chest.",
+        "FINDINGS: The lungs are clear.\nRADIOLOGIC DIAGNOSIS: Normal chest.",
+        "INTERPRETATION: The lungs are clear.\nECHOCARDIOGRAPHIC DIAGNOSES:\nNormal chest.",
+        "FINDINGS: The lungs are clear.\nOVERALL IMPRESSION: Normal chest.",
+        "FINDINGS/INTERPRETATION: The lungs are clear.\nIMPRESSION: Normal chest.",
+        "IMPRESSION: Normal chest.\nFINDINGS: The lungs are clear.",
+        "CLINICAL HISTORY: Cough.\n\nThe lungs are clear.\n\nCONCLUSION: Normal chest.",
+        "EXAM: Chest x-ray\n\nThe lungs are clear.\n\nIMPRESSION: Normal chest.",
+        "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\nElectronically signed by: Nobody\nDictated: noon",
+        "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\n\nEND OF REPORT",
+        "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\nRECOMMENDATION: Follow-up.",
     ],
 )
 def test_headings_that_people_use_are_found(text: str) -> None:
@@ -55,6 +87,47 @@ def test_an_impression_that_is_missing_is_empty(text: str) -> None:
     assert read_sections(text).impression == ""
 
 
+def test_what_was_known_beforehand_is_no_conclusion() -> None:
+    for text in (
+        "DIAGNOSIS: Back pain.\nFINDINGS: The lungs are clear.",
+        "FINDINGS: The lungs are clear.\nCLINICAL IMPRESSION: Pneumonia.",
+        "FINDINGS: The lungs are clear. The diagnosis: none.",
+    ):
+        assert read_sections(text).impression == ""
+
+
+def test_a_paragraph_below_a_technique_is_no_findings_as_it_may_be_a_part_of_them() -> None:
+    found = read_sections("TECHNIQUE: Axial. The aorta is wide.\n\nThe lungs are clear.\n\nIMPRESSION: Wide aorta.")
+    assert (found.findings, found.impression) == ("", "Wide aorta.")
+
+
+def test_the_history_keeps_its_paragraphs_where_something_says_findings() -> None:
+    found = read_sections("HISTORY: Cough.\n\nFever too.\n\nFINDINGS: Clear.\n\nIMPRESSION: Normal.")
+    assert (found.indication, found.findings) == ("Cough. Fever too.", "Clear.")
+    found = read_sections("HISTORY: Cough.\n\nThe lungs are clear.\n\nIMPRESSION: Normal.")
+    assert found.indication == "Cough."
+
+
+@pytest.mark.parametrize("text", ["CHEST X-RAY\n\n", "**CHEST X-RAY**\n\n"])
+def test_a_line_above_all_headings_is_the_title(text: str) -> None:
+    found = read_sections(text + "FINDINGS: Clear.\nIMPRESSION: Normal.")
+    assert (found.title, found.exam) == ("CHEST X-RAY", "")
+    assert read_sections("A sentence that goes on. " * 9 + "\nFINDINGS: Clear.").title == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FINDINGS: 1. Clear, no mass, no fluid.,2. Heart normal.",
+        "FINDINGS: Result of the previous study: stable. Impression of the left kidney by the spleen.",
+        "FINDINGS: Contrast - given. Study - good. Test - none.",
+    ],
+)
+def test_words_that_are_no_headings_stay_where_they_are(text: str) -> None:
+    found = read_sections(text + "\nIMPRESSION: Normal.")
+    assert (found.findings, found.impression) == (text.removeprefix("FINDINGS: "), "Normal.")
+
+
 def test_a_clinical_note_is_told() -> None:
     assert read_sections("CC: Pain.\nPMH: None.\nMEDS: None.\nFHX: None.\nIMPRESSION: Well.").note
 
@@ -62,11 +135,11 @@ def test_a_clinical_note_is_told() -> None:
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=300))
 def test_no_line_is_lost(text: str) -> None:
     words = [word for section in cut(text) for word in f"{section.name} {section.text}".split()]
-    # Colons and stars belong to headings.
+    # What belongs to headings, and rules.
     assert "".join(words).translate(_GONE) == "".join(text.split()).translate(_GONE)
 
 
-_GONE = str.maketrans("", "", ":*")
+_GONE = str.maketrans("", "", ":*\uff1a#<>[]_-=~\u2013\u2014\ufeff")
 
 
 @pytest.mark.skipif(not _DATA.is_dir(), reason="the real reports are not at hand")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -104,3 +105,44 @@ def test_the_seed_decides() -> None:
 
 def test_nothing_splits_into_nothing() -> None:
     assert split([], seed=0) == Split((), (), ())
+
+
+def _sentence(chance: random.Random) -> str:
+    return " ".join("".join(chance.choices("aeioubdgkl", k=5)) for _ in range(60))
+
+
+def test_of_reports_without_a_patient_those_that_are_nearly_the_same_stay_together() -> None:
+    chance = random.Random(5)
+    texts = [_sentence(chance) for _ in range(80)]
+    near = [text.rpartition(" ")[0] + " today" for text in texts]
+    found = groups([_report(at, findings=text) for at, text in enumerate([*texts, *near])])
+    assert found[:80] == found[80:]
+    assert len(set(found)) == 80
+    # Whose they are says more than what they say.
+    owned = groups([_report(at, f"p{at}", text) for at, text in enumerate([*texts, *near])])
+    assert len(set(owned)) == 160
+
+
+def test_reports_without_a_patient_are_moved_by_others_not_at_all_and_by_their_like_seldom() -> None:
+    chance = random.Random(6)
+    first = [_report(at, findings=_sentence(chance)) for at in range(300)]
+    others = [_report(1000 + at, findings=_sentence(chance)) for at in range(300)]
+    assert _unmoved(first, [*others, *first])
+    like = [_report(2000 + at, findings=one.findings.rpartition(" ")[0] + " today") for at, one in enumerate(first)]
+    before, after = _parts(split(first, seed=3)), _parts(split([*like, *first], seed=3))
+    assert sum(after[one] != part for one, part in before.items()) < 0.1 * len(first)
+    assert all(after[str(2000 + at)] == after[str(at)] for at in range(300))
+    # Numbers aside, as ever.
+    assert _unmoved(first, [*first, *(_report(3000 + at, findings=one.findings) for at, one in enumerate(first))])
+
+
+def test_findings_that_a_template_makes_do_not_join_everybody() -> None:
+    # Every patient shares findings with the next one.
+    chain = [_report(2 * at + one, f"p{at}", f"finding {'a' * (at + one)}") for at in range(300) for one in (0, 1)]
+    assert len(set(groups(chain[:100]))) == 1
+    assert len(set(groups(chain))) == 300
+    parts = split(chain, seed=1)
+    assert len(parts.train) == pytest.approx(420, abs=60)
+    # What has no patient parts by its findings.
+    alone = [replace(report, patient="") for report in chain for _ in range(2)]
+    assert len(set(groups(alone))) == 301

@@ -172,6 +172,17 @@ def test_hostile_messages_are_set_aside(tmp_path: Path, data: bytes) -> None:
     assert all(isinstance(row, str) for _, row in open_rows(path, "hl7"))
 
 
+@pytest.mark.parametrize(
+    "charset", ["\x00", "a\x00b", "x" * 1000, "unicode_escape", "utf-7", "punycode", "idna", "hex"]
+)
+def test_a_charset_that_is_none_is_passed_over(tmp_path: Path, charset: str) -> None:
+    said = "Liver \u00e9 +AOk-."
+    message = _message(("F^Findings", said), ("I^Impression", IMPRESSION), charset=charset)
+    [found] = _read(tmp_path / "m.hl7", message.encode())
+    assert isinstance(found, Report)
+    assert found.findings == said
+
+
 def test_a_message_that_is_far_too_long_is_set_aside_and_the_next_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

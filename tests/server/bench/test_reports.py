@@ -18,7 +18,7 @@ def test_all_figures_come_of_a_small_archive(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(bench, "TOTAL", 600)
     monkeypatch.setattr(bench, "KEPT", 400)
     told: list[str] = []
-    figures = bench.measure(1500, None, tmp_path, told.append)
+    figures = bench.measure(1500, None, tmp_path, told.append, patients=False)
     assert figures["funnel_exact"].value == figures["rerun_identical"].value == 1
     assert figures["reports_per_second"].value > 0
     assert 10 < figures["peak_mb"].value < 2000
