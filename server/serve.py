@@ -32,6 +32,7 @@ from radimpress.server.rollout.monitor import Monitor
 from radimpress.server.rollout.shadow import Shadow
 from radimpress.server.security.audit import Audit
 from radimpress.server.security.door import Door
+from radimpress.server.security.files import read_file
 from radimpress.server.security.jwks import Jwks
 from radimpress.server.security.limiter import Limiter
 from radimpress.server.security.process import harden
@@ -41,7 +42,7 @@ from radimpress.server.security.tokens import Tokens
 from radimpress.server.settings import ServerSettings
 from radimpress.server.telemetry import Metrics, exposing, log, open_tracing
 from radimpress.server.upkeep import Upkeep
-from radimpress.trainer.bases import find_base
+from radimpress.trainer.bases import base_digest, find_base
 from radimpress.v1 import adapter_pb2, adapter_pb2_grpc, impression_pb2, impression_pb2_grpc
 
 SERVICES = (
@@ -57,11 +58,17 @@ def open_engine(settings: ServerSettings, track: Track = silent) -> Engine:
         return FakeEngine()
     from radimpress.server.engines.inprocess import InProcessEngine
     from radimpress.trainer.fetch import base_folder
-    from radimpress.trainer.load import load_base
+    from radimpress.trainer.load import load_base, load_tokens
 
     base = find_base(settings.base)
+    folder = base_folder(base, track)
+    if settings.engine == "tgi":
+        from radimpress.server.engines.tgi import TgiEngine
+
+        token = read_file(settings.engine_token).decode().strip() if settings.engine_token else None
+        return TgiEngine(load_tokens(base, folder), base_digest(base, folder), settings.engine_urls, token)
     return InProcessEngine(
-        load_base(base, base_folder(base, track)),
+        load_base(base, folder),
         batch=settings.batch,
         # Admission lets no more wait than the settings say; batches, shadows and an evaluation stand beside them.
         waiting=settings.waiting + 2 * settings.batch,

@@ -43,7 +43,18 @@ class ServerSettings(BaseSettings):
     trusted_keys: tuple[Path, ...] = Field(default=(), description="PEM; certificates must be signed by one of them")
     trial_alpha: float = Field(default=0.04, gt=0, lt=1, description="chance that an equal adapter's trial is ended")
 
-    engine: Literal["inprocess", "fake"] = "inprocess"
+    engine: Literal["inprocess", "fake", "vllm", "tgi"] = "inprocess"
+    engine_urls: tuple[str, ...] = Field(
+        default=(), description="replicas of the engine, http or https; for vllm and tgi"
+    )
+    engine_token: Path | None = Field(default=None, description="file with the bearer token of the engine")
+    engine_adapters: str | None = Field(
+        default=None,
+        description="the folder of bundles as the engine's machines see it; without it the same path as here",
+    )
+    engines: Path | None = Field(
+        default=None, description="TOML of several engines: tables with kind, urls, token, adapters, modalities, clinics"
+    )
     base: str = DEFAULT_BASE
     max_tokens: int = Field(default=256, ge=1, le=4096, description="of an impression")
     batch: int = Field(default=16, ge=1, le=256, description="requests decoded together")
@@ -99,6 +110,14 @@ class ServerSettings(BaseSettings):
             raise ValueError("tls_client_roots needs tls_certificate and tls_key")
         if (self.jwks is None, self.jwks is None) != (self.jwt_audience is None, self.jwt_issuer is None):
             raise ValueError("jwks, jwt_audience and jwt_issuer go together")
+        return self
+
+    @model_validator(mode="after")
+    def _engine(self) -> ServerSettings:
+        if self.engine in ("vllm", "tgi") and not self.engine_urls and self.engines is None:
+            raise ValueError(f"engine {self.engine} needs engine_urls")
+        if not all(re.fullmatch(r"https?://[\w.:\[\]-]+/?", url) for url in self.engine_urls):
+            raise ValueError("engine_urls must be http or https, a host and a port, without a path")
         return self
 
     @model_validator(mode="after")

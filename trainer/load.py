@@ -27,9 +27,12 @@ class BaseTokens:
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Token ids of a conversation that ends where the impression begins."""
+        return list(self.tokenizer(self.prompt_text(prompt), add_special_tokens=False)["input_ids"])
+
+    def prompt_text(self, prompt: str) -> str:
+        """The same conversation as text, with the chat template's own tokens."""
         turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
 
 @dataclass(frozen=True, slots=True)
