@@ -9,11 +9,11 @@ import typer
 from radimpress.eval.predict import BASE
 from radimpress.reports.report import Report, parse_modality
 from radimpress.server.console import OUT, table, tell
+from radimpress.server.lora_adapters import lora_paths
 from radimpress.server.messages import change_message, table_message
-from radimpress.server.options import AsJson, RegistryUrl, open_registry
+from radimpress.server.options import AsJson, BundleRoot, RegistryUrl, open_registry
 from radimpress.server.policy import Outside, Policy
 from radimpress.server.rollout.plan import changes
-from radimpress.server.lora_adapters import lora_paths
 from radimpress.server.route_tables import show_changes, show_table
 from radimpress.server.routes import explain, route
 from radimpress.server.settings import load_settings

@@ -53,7 +53,8 @@ class ServerSettings(BaseSettings):
         description="the folder of bundles as the engine's machines see it; without it the same path as here",
     )
     engines: Path | None = Field(
-        default=None, description="TOML of several engines: tables with kind, urls, token, adapters, modalities, clinics"
+        default=None,
+        description="TOML of several engines: tables with kind, urls, token, adapters, modalities, clinics",
     )
     base: str = DEFAULT_BASE
     max_tokens: int = Field(default=256, ge=1, le=4096, description="of an impression")

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 import httpx2
 from huggingface_hub import AsyncInferenceClient, TextGenerationStreamOutput
@@ -107,7 +108,9 @@ class Wire:
             found = tuple(token.logprob for token in said.details.prefill[1:])
         # Without the option they are there, and none of them a number.
         if not found or not all(isinstance(value, float) and value <= 0 for value in found):
-            raise EngineError(f"TGI {self.url} tells no likelihoods of a prompt: start it with --enable-prefill-logprobs")
+            raise EngineError(
+                f"TGI {self.url} tells no likelihoods of a prompt: start it with --enable-prefill-logprobs"
+            )
         return found
 
     async def write(
@@ -195,11 +198,9 @@ def _told(url: str) -> Iterator[None]:
         raise EngineError(f"TGI {url} answers what is not TGI's ({type(error).__name__})") from None
 
 
-def _by_status(url: str, status: int) -> None:
+def _by_status(url: str, status: int) -> NoReturn:
     if status == 429:
         raise OverloadError(f"TGI {url} is overloaded") from None
     if status in _AWAY:
         raise UnavailableError(f"TGI {url} is not ready ({status})") from None
     raise EngineError(f"TGI {url} refuses the request ({status})") from None
-
-

@@ -85,7 +85,7 @@ class StandIn:
         elif self.fails and not self.fails.startswith("event:"):
             error = SHAPES["errors"][self.fails]
             _send(writer, error["status"], json.dumps(error["body"]).encode())
-        elif body["stream"]:
+        elif body.get("stream"):
             self.asked.append(body)
             await self._stream(body, writer)
         else:
