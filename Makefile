@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 VIEW := .dev/radimpress
 
-.PHONY: venv demo test test-faults test-bench lint proto proto-check check clean
+.PHONY: venv demo test test-faults test-bench test-tgi lint proto proto-check check clean
 
 venv: .venv/.done
 
@@ -33,6 +33,10 @@ test-faults: venv
 
 test-bench: venv
 	$(BIN)/pytest tests/server/bench
+
+# Beside a TGI that runs, which RADIMPRESS_TGI_URL names: docs/deploy.md, "vLLM and TGI".
+test-tgi: venv
+	$(BIN)/pytest -rs tests/server/engines/test_tgi.py tests/server/engines/test_tgi_real.py
 
 lint: venv
 	$(BIN)/ruff check

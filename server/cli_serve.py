@@ -25,7 +25,7 @@ def serve(
     registry: RegistryUrl = None,
     bundles: BundleRoot = None,
     base: Annotated[str | None, typer.Option(help="Base model.")] = None,
-    engine: Annotated[str | None, typer.Option(help="inprocess or fake.")] = None,
+    engine: Annotated[str | None, typer.Option(help="inprocess, fake, vllm or tgi.")] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key.")] = None,
     tls_client_roots: Annotated[
