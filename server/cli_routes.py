@@ -11,7 +11,7 @@ from radimpress.reports.report import Report, parse_modality
 from radimpress.server.console import OUT, table, tell
 from radimpress.server.lora_adapters import lora_paths
 from radimpress.server.messages import change_message, table_message
-from radimpress.server.options import AsJson, BundleRoot, RegistryUrl, open_registry
+from radimpress.server.options import AsJson, BundleRoot, RegistryUrl, find_adapter, open_registry
 from radimpress.server.policy import Outside, Policy
 from radimpress.server.rollout.plan import changes
 from radimpress.server.route_tables import show_changes, show_table
@@ -93,14 +93,19 @@ def lora_adapters(
         str | None,
         typer.Option("--engine-adapters", help="The bundles' folder as TGI sees it; RADIMPRESS_ENGINE_ADAPTERS."),
     ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME[@VERSION]", help="One more, which is to be promoted; may be repeated."),
+    ] = None,
     registry: RegistryUrl = None,
     bundles: BundleRoot = None,
     as_json: AsJson = False,
 ) -> None:
     """LORA_ADAPTERS for TGI, a line of an environment file: every adapter of a route table, named by its digest."""
     settings = load_settings(registry=registry, bundles=bundles, engine_adapters=folder)
-    found = open_registry(registry, bundles).table(number)
-    named = dict(lora_paths(found, settings))
+    known = open_registry(registry, bundles)
+    found = known.table(number)
+    named = dict(lora_paths(found, settings, [find_adapter(known, name) for name in more or ()]))
     if as_json:
         tell({"route_table": found.number, "adapters": named})
     else:

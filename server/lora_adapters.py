@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from radimpress.reports.errors import ConfigError
 from radimpress.server.rollout.plan import uses
-from radimpress.server.routes import RouteTable
+from radimpress.server.routes import AdapterVersion, RouteTable
 from radimpress.server.settings import ServerSettings
 
 # TGI divides LORA_ADAPTERS at commas and equals signs, and what reads an environment file knows some signs more.
 _PATH = re.compile(r"[\w./@:+-]+")
 
 
-def lora_paths(table: RouteTable, settings: ServerSettings) -> Iterator[tuple[str, str]]:
+def lora_paths(
+    table: RouteTable, settings: ServerSettings, more: Iterable[AdapterVersion] = ()
+) -> Iterator[tuple[str, str]]:
     """Digest and folder, as TGI sees it, of every adapter that the table gives requests to, serving or on trial.
+
+    Args:
+        table: the routes.
+        settings: say where bundles are.
+        more: adapters that the next table is to have.
 
     Raises:
         ConfigError: TGI cannot be given that folder.
@@ -26,7 +33,7 @@ def lora_paths(table: RouteTable, settings: ServerSettings) -> Iterator[tuple[st
         if "://" in settings.bundles:
             raise ConfigError("engine_adapters: bundles are at a URL; say in which folder TGI sees them")
         folder = str(Path(settings.bundles).resolve())
-    for adapter in sorted({adapter for _, adapter in uses(table)}, key=str):
+    for adapter in sorted({*(adapter for _, adapter in uses(table)), *more}, key=str):
         path = f"{folder.rstrip('/')}/{adapter.path}"
         if not _PATH.fullmatch(path):
             raise ConfigError(f"engine_adapters: {path!r:.200} holds signs that LORA_ADAPTERS cannot")

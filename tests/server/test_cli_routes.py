@@ -89,4 +89,8 @@ def test_what_tgi_must_be_started_with_is_one_line(run: Run, site: Site, at: lis
     assert run(*asked).out == f"LORA_ADAPTERS={adapter.digest}=/bundles/{adapter.path}\n"
     assert run(*asked, "--json").rows == [{"route_table": 2, "adapters": {adapter.digest: f"/bundles/{adapter.path}"}}]
     assert run(*asked[:2], 1, *asked[2:]).out == "LORA_ADAPTERS=\n"
+    second = site.registry.register(site.path(site.second))
+    (told,) = run(*asked, "--with", "cluster-list", "--json").rows
+    assert set(told["adapters"]) == {adapter.digest, second.digest}
+    one_line(run(*asked, "--with", "nobody"), "error: notfound: ")
     one_line(run(*asked[:-1], "/a,b"), "error: config: ", "LORA_ADAPTERS cannot")
