@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from radimpress.reports.files import stamp
@@ -20,18 +21,22 @@ class Verified:
         self._base_digest = base_digest
         self._allowed = allowed
         self._seen: dict[str, tuple[tuple[int, int, int, int] | None, ...]] = {}
+        self._reading = threading.Lock()
 
     def check(self, adapter: AdapterBundle) -> None:
-        """Reads the adapter's files where they were not read before.
+        """Reads the adapter's files where they were not read before; whoever asks meanwhile waits for it.
 
         Raises:
             BundleError: it must not be served; says why.
         """
         folder = str(adapter.path)
         stamps = stamp(f"{folder}/{WEIGHTS}"), stamp(f"{folder}/{CONFIG}")
-        if self._seen.get(adapter.digest) != stamps:
-            adapter.read(self._base_digest, self._allowed)
-            self._seen[adapter.digest] = stamps
+        if self._seen.get(adapter.digest) == stamps:
+            return
+        with self._reading:
+            if self._seen.get(adapter.digest) != stamps:
+                adapter.read(self._base_digest, self._allowed)
+                self._seen[adapter.digest] = stamps
 
     def held(self) -> frozenset[str]:
         """Digests of those that were verified."""
