@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from huggingface_hub import TextGenerationStreamOutput
@@ -102,10 +103,12 @@ class TgiEngine:
                         yield piece
                 return
             except (UnavailableError, OverloadError, BundleError) as error:
+                if self.closed:
+                    raise
                 if isinstance(error, UnavailableError):
                     replica.lost()
                 # What was given out cannot be taken back.
-                if said or self.closed:
+                if said:
                     raise
                 failed = error
         raise failed
@@ -131,10 +134,10 @@ class TgiEngine:
     async def _answer(self, replica: Replica, asked: _Asked) -> AsyncGenerator[Piece, None]:
         adapter, limits = asked.adapter, asked.limits
         with replica.working():
-            _check_room(asked, await self._by(limits, replica.room()))
-            if not await self._by(limits, replica.is_base()):
+            _check_room(asked, await self._by(limits, replica.room))
+            if not await self._by(limits, replica.is_base):
                 raise EngineError(f"TGI {replica.wire.url} has another base model than the others")
-            if adapter is not None and not await self._by(limits, replica.holds(adapter.digest, 0.0)):
+            if adapter is not None and not await self._by(limits, partial(replica.holds, adapter.digest, 0.0)):
                 raise BundleError(
                     f"{adapter.name}: TGI does not hold {adapter.digest[:12]}, or it does nothing there; start TGI "
                     f"with LORA_ADAPTERS of `radimpress routes lora-adapters`"
@@ -143,7 +146,7 @@ class TgiEngine:
             name = None if adapter is None else adapter.digest
             async with aclosing(replica.wire.write(asked.text, name, limits.max_tokens, stop)) as events:
                 while last is None:
-                    event = await self._by(limits, anext(events, None))
+                    event = await self._by(limits, partial(anext, events, None))
                     if event is None:
                         raise EngineError(f"TGI {replica.wire.url} broke off")
                     ends = event.token.special or event.token.text.strip() in stop
@@ -154,26 +157,28 @@ class TgiEngine:
                         yield Piece(text)
             ended = time.monotonic()
             finish, tokens = _end_of(last, asked)
-            if adapter is not None and not await self._by(limits, replica.holds(adapter.digest, ended)):
+            if adapter is not None and not await self._by(limits, partial(replica.holds, adapter.digest, ended)):
                 raise EngineError(f"{adapter.name}: TGI does not hold it any longer; what it wrote may be another's")
             yield Piece(text, finish, asked.tokens, tokens)
 
     def _text(self, prompt: str) -> str:
         return self._tokens.prompt_text(prompt).removeprefix(self._begins)
 
-    async def _by(self, limits: Limits, work: Awaitable[T]) -> T:
+    async def _by(self, limits: Limits, work: Callable[[], Awaitable[T]]) -> T:
         """Waits for one step of a request's work.
 
         Raises:
             DeadlineError: not for longer than it has.
             UnavailableError: the engine was closed meanwhile.
         """
+        if self.closed:
+            raise UnavailableError(_CLOSED)
         left = None if limits.deadline is None else limits.deadline - time.monotonic()
         wait = asyncio.timeout(left)
         self._waits[wait] = asyncio.get_running_loop()
         try:
             async with wait:
-                return await work
+                return await work()
         except TimeoutError:
             raise UnavailableError(_CLOSED) if self.closed else DeadlineError(_LATE) from None
         finally:

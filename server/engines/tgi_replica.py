@@ -2,8 +2,8 @@
 
 TGI tells nobody which adapters it holds, and looks an adapter_id up with the base model as the default
 (flash_causal_lm.py, `ADAPTER_TO_INDEX.get(r.adapter_id, 0)`). So it is asked how likely each token of a fixed
-prompt is, once without an adapter and once with: those likelihoods are an adapter's profile. One that is the base
-model's is no proof; nor is one that is not what the adapter's was when it was first seen.
+prompt is, once without an adapter and once with: those likelihoods are an adapter's profile. One that could be the
+base model's is no proof; nor is one that is not what the adapter's was when it was first seen.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from weakref import WeakKeyDictionary
 from radimpress.server.engines.tgi_wire import Room, Wire
 
 Profile = tuple[float, ...]
-# In nats a token. Two reads of the same model differ by what a batch beside them changes in its rounding.
-ACTS = 0.02
+# In nats a token: bfloat16 rounds a score of 16 to 0.06, in another direction as other requests stand beside it.
+ACTS = 0.1
+_TIMES = 4.0
 AGAIN_SECONDS = 2.0
 
 
@@ -35,16 +36,29 @@ class Profiles:
         self._base = self._base or profile
         return _apart(profile, self._base) < ACTS
 
-    def is_adapter(self, digest: str, profile: Profile) -> bool:
-        """Whether this is the adapter: not the base model, and nearer to what it was than to anybody else."""
+    def knows(self, digest: str) -> bool:
+        """Whether an adapter was seen before."""
+        return digest in self._known
+
+    def is_new(self, digest: str, profile: Profile, plain: Profile) -> bool:
+        """Whether an adapter that was not seen before does something; from now on it is known by this profile.
+
+        Args:
+            digest: the adapter's.
+            profile: its profile.
+            plain: the base model's, taken beside it; how far it is from that taken first is rounding.
+        """
         assert self._base is not None
-        if _apart(profile, self._base) < ACTS:
-            return False
-        others: Mapping[str, Profile] = {"": self._base, digest: profile, **self._known}
-        nearest = min(others, key=lambda name: _apart(profile, others[name]))
-        if nearest == digest:
-            self._known.setdefault(digest, profile)
-        return nearest == digest
+        found = _apart(profile, plain) >= max(ACTS, _TIMES * _apart(plain, self._base))
+        if found:
+            self._known[digest] = profile
+        return found
+
+    def is_still(self, digest: str, profile: Profile) -> bool:
+        """Whether a profile is nearer to what the adapter's was than to the base model's and every other's."""
+        assert self._base is not None
+        others: Mapping[str, Profile] = {"": self._base, **self._known}
+        return min(others, key=lambda name: _apart(profile, others[name])) == digest
 
 
 class Replica:
@@ -133,7 +147,11 @@ class Replica:
             if self._proved.get(digest, -1.0) >= since:
                 return True
             began = time.monotonic()
-            found = self._profiles.is_adapter(digest, await self.wire.profile(self._text, digest))
+            if self._profiles.knows(digest):
+                found = self._profiles.is_still(digest, await self.wire.profile(self._text, digest))
+            else:
+                plain = await self.wire.profile(self._text, None)
+                found = self._profiles.is_new(digest, await self.wire.profile(self._text, digest), plain)
             if found:
                 self._proved[digest] = began
             else:

@@ -179,6 +179,15 @@ def test_an_adapter_that_it_does_not_hold_is_refused_and_base_is_not_given_out(
     assert stand.asked == []
 
 
+@pytest.mark.parametrize("rounding", [0.0, 0.03, 0.3])
+def test_rounding_is_not_taken_for_an_adapter(
+    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle], rounding: float
+) -> None:
+    stand = _stand_in(tokens)
+    stand.rounding = rounding
+    assert isinstance(_refused(tokens, stand, adapter=bundles[0]), BundleError)
+
+
 def test_a_restart_without_the_adapter_ends_the_answer_in_an_error(
     tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle]
 ) -> None:
@@ -213,12 +222,12 @@ def test_every_answer_is_proved_before_and_after_and_those_at_once_share_the_pro
 
     async def work(engine: TgiEngine) -> None:
         await _pieces(engine, bundles[0])
-        # The base model's profile, the adapter's before, and after.
-        assert len(stand.looked) == 3
+        # The base model's profile, the same beside the adapter's first one, and the adapter's once more after it.
+        assert [body["parameters"].get("adapter_id") for body in stand.looked] == [None, None, *[bundles[0].digest] * 2]
         await _pieces(engine, bundles[0])
-        assert len(stand.looked) == 4
+        assert len(stand.looked) == 5
         await asyncio.gather(*(_pieces(engine, bundles[0]) for _ in range(20)))
-        assert 5 <= len(stand.looked) < 14
+        assert 6 <= len(stand.looked) < 15
 
     _run(tokens, stand, work=work)
 
@@ -315,6 +324,13 @@ def test_closing_ends_the_work_in_hand(tokens: BaseTokens) -> None:
         engine.close()
         with pytest.raises(UnavailableError, match="closed"):
             await asked
+        # Whoever was not waiting just then is told when they go on.
+        engine.closed, stand.seconds = False, 0.0
+        async with aclosing(engine.generate(PROMPT, None, Limits(9))) as pieces:
+            await anext(pieces)
+            engine.close()
+            with pytest.raises(UnavailableError, match="closed"):
+                await anext(pieces)
         with pytest.raises(UnavailableError, match="closed"):
             await _pieces(engine)
 
@@ -329,7 +345,7 @@ async def _until(so: Callable[[], bool]) -> None:
 def test_one_that_cannot_be_reached_is_passed_over_and_tried_again(
     tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tgi_replica, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr(tgi_replica, "AGAIN_SECONDS", 60.0)
     first, second = _stand_in(tokens, *bundles), _stand_in(tokens, *bundles)
     first.status = 502
 
@@ -338,7 +354,8 @@ def test_one_that_cannot_be_reached_is_passed_over_and_tried_again(
             assert await _text(engine, bundles[0]) == f"Written by {bundles[0].digest[:12]}."
         assert (len(first.headers), len(second.asked)) == (1, 4)
         first.status, second.status = 0, 503
-        await asyncio.sleep(0.3)
+        # A minute later.
+        engine._replicas[0]._away_until = time.monotonic()
         await _text(engine, bundles[0])
         assert len(first.asked) == 1
 

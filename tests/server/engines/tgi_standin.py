@@ -24,6 +24,8 @@ class StandIn:
     Attributes:
         adapters: those it was started with.
         tokens: counts a text's tokens.
+        base: by how much its base model is another one.
+        rounding: by how much likelihoods differ from one time to the next.
         finish: of every answer.
         ending: the last token, as text and whether it is special.
         seconds: before each token.
@@ -41,6 +43,7 @@ class StandIn:
     adapters: set[str]
     tokens: Callable[[str], int]
     base: float = 0.0
+    rounding: float = 0.001
     info: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(SHAPES["info"]))
     finish: str = "eos_token"
     ending: tuple[str, bool] = ("<|end|>", True)
@@ -96,8 +99,8 @@ class StandIn:
     def _profile(self, body: dict[str, Any]) -> dict[str, Any]:
         adapter = body["parameters"].get("adapter_id")
         # Each adapter's own likelihoods, and a rounding that differs from one time to the next.
-        shift = self.base + (int(adapter[:6], 16) / (1 << 24) + 0.1 if adapter in self.adapters else 0.0)
-        noise = 0.001 * (len(self.looked) % 3)
+        shift = self.base + (int(adapter[:6], 16) / (1 << 24) + 0.2 if adapter in self.adapters else 0.0)
+        noise = self.rounding * (len(self.looked) % 3)
         said = copy.deepcopy(SHAPES["response"])
         values = [None, *(-1.0 - shift - noise - at / 10 for at in range(9))]
         said["details"]["prefill"] = [
