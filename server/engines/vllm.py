@@ -27,7 +27,7 @@ from radimpress.reports.errors import (
 )
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.examined import Examined
-from radimpress.server.engines.fingerprint import PROBE, Fingerprint
+from radimpress.server.engines.fingerprint import PROBES, Fingerprint
 from radimpress.server.engines.fitting import Fitting
 from radimpress.server.engines.vllm_client import GoneError, UnknownModelError, VllmClient
 from radimpress.server.engines.vllm_replica import Replica
@@ -121,6 +121,8 @@ class VllmEngine:
         self._examined = Examined(Fitting(base, folder, self.base_digest).check)
         self._most = most
         self._inside = 0
+        # What was to be loaded before it is asked for, by digest.
+        self._ahead: dict[str, AdapterBundle] = {}
         self._closed = False
         # What is begun before the end is ended by it.
         self._door = threading.Lock()
@@ -175,7 +177,12 @@ class VllmEngine:
 
     def prepare(self, adapter: AdapterBundle) -> None:
         """Begins to load an adapter on the server that would be asked for it, where that has room."""
-        self._soon(self._prepared(adapter))
+
+        async def ahead() -> None:
+            self._ahead[adapter.digest] = adapter
+            await self._prepared(adapter)
+
+        self._soon(ahead())
 
     def resident(self) -> frozenset[str]:
         """Digests of the adapters that any of the servers holds."""
@@ -185,6 +192,7 @@ class VllmEngine:
         """Unloads an adapter from every server, once no request uses it there."""
 
         async def drop() -> None:
+            self._ahead.pop(digest, None)
             self._examined.forget(digest)
             for one in self._replicas:
                 one.residence.forget(digest)
@@ -223,12 +231,12 @@ class VllmEngine:
         self, urls: Sequence[str], shared: Shared, token: str, resident: int, every: float
     ) -> list[Replica]:
         prints: dict[str, Fingerprint] = {}
-        probe = self._tokens.prompt_ids(PROBE)
+        probes = [self._tokens.prompt_ids(text) for text in PROBES]
         replicas = []
         for url in urls:
             client = VllmClient(url, token)
-            residence = Residence(client, shared.path, prints, probe, resident, self._moved)
-            replicas.append(Replica(client, residence, self.context, resident))
+            residence = Residence(client, shared.path, prints, probes, resident, self._moved)
+            replicas.append(Replica(client, residence, self.context, resident, self._risen))
         self._every = every
         return replicas
 
@@ -240,6 +248,11 @@ class VllmEngine:
 
     def _moved(self) -> None:
         self._resident = frozenset().union(*(one.residence.there for one in self._replicas))
+
+    def _risen(self) -> None:
+        """A server is there, perhaps empty: what was to be loaded ahead is loaded again."""
+        for adapter in self._ahead.values():
+            self._begin(self._prepared(adapter))
 
     async def _worked(self, job: _Job) -> None:
         """Answers a job, whatever happens."""

@@ -30,6 +30,7 @@ _LOADING = 120.0
 _SILENCE = 120.0
 _RETRY_MAX = 30.0
 _TOLD_MAX = 200
+_LIKELIEST = 10
 _MAX_LORA = re.compile(r'^vllm:lora_requests_info\{[^}]*max_lora="(\d+)"', re.MULTILINE)
 # All that decides what greedy decoding writes, so that no generation_config.json of the model's has a say.
 _GREEDY: Mapping[str, Any] = {
@@ -147,17 +148,24 @@ class VllmClient:
         except UnknownModelError:
             return
 
-    async def read(self, model: str, ids: Sequence[int]) -> tuple[float, ...]:
-        """What a model thinks of a prompt: the logarithm of each token's probability, but for the first."""
-        body = {"model": model, "prompt": list(ids), "max_tokens": 1, "prompt_logprobs": 0, **_GREEDY}
-        said = _json(await self._ask("POST", "/v1/completions", body, _LOADING))
-        _check_model(model, said)
-        try:
-            found = said["choices"][0]["prompt_logprobs"][1:]
-            read = tuple(float(one[str(token)]["logprob"]) for one, token in zip(found, ids[1:], strict=True))
-        except (KeyError, IndexError, TypeError, ValueError):
-            raise EngineError("vLLM tells no logarithms of a prompt's probabilities") from None
-        return read
+    async def likeliest(self, model: str, prompts: Sequence[Sequence[int]]) -> tuple[dict[int, float], ...]:
+        """The likeliest next tokens after each prompt, and the logarithms of their probabilities."""
+        body = {
+            "model": model,
+            "prompt": [list(ids) for ids in prompts],
+            "max_tokens": 1,
+            "logprobs": _LIKELIEST,
+            "return_tokens_as_token_ids": True,
+            **_GREEDY,
+        }
+        async with self._told():
+            said = _json(await self._ask("POST", "/v1/completions", body, _LOADING))
+            _check_model(model, said)
+            choices = sorted(said["choices"], key=lambda choice: choice["index"])
+            found = tuple(_tokens(choice["logprobs"]["top_logprobs"][0]) for choice in choices)
+        if len(found) != len(prompts) or not all(found):
+            raise EngineError("vLLM tells no probabilities")
+        return found
 
     async def write(
         self, model: str, ids: Sequence[int], max_tokens: int, stop: Sequence[int]
@@ -263,6 +271,10 @@ def _check_model(asked: str, said: Mapping[str, Any]) -> None:
     """Whether an answer is of the model that was asked; vLLM names the one that it took."""
     if said["model"] != asked:
         raise EngineError(f"vLLM answered with model {str(said['model'])[:12]!r}, asked was {asked[:12]!r}")
+
+
+def _tokens(listed: Mapping[str, float]) -> dict[int, float]:
+    return {int(token.removeprefix("token_id:")): float(value) for token, value in listed.items()}
 
 
 def _written(choice: Mapping[str, Any]) -> Written:

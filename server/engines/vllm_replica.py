@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -36,6 +36,7 @@ class Replica:
         residence: its adapters.
         context: tokens of prompt and answer that it must have room for.
         resident: adapters at most, where it could hold more.
+        risen: called when it may be asked again.
 
     Attributes:
         up: whether it may be asked.
@@ -48,6 +49,7 @@ class Replica:
     residence: Residence
     context: int
     resident: int
+    risen: Callable[[], None]
     up: bool = False
     why: str = "not looked at yet"
     renewing: bool = False
@@ -143,7 +145,7 @@ class Replica:
         if bases[0].context < self.context:
             raise ConfigError(f"vLLM has room for {bases[0].context} tokens (--max-model-len), not for {self.context}")
         self.residence.base = bases[0].name
-        found = await self.client.read(bases[0].name, self.residence.probe)
+        found = await self.client.likeliest(bases[0].name, self.residence.probes)
         if apart(self.residence.prints.setdefault("", found), found):
             raise ConfigError("its base model answers differently from that of the server looked at first")
         room = await self.client.room()
@@ -151,6 +153,7 @@ class Replica:
         self.up, self.why = True, ""
         adapters = len(self.residence.there)
         _log.info("replica_up", server=self.url, root=bases[0].root, room=self.residence.room, adapters=adapters)
+        self.risen()
 
     def _out(self, why: str) -> None:
         if self.up or self.why != why:

@@ -46,8 +46,8 @@ class Residence:
     Args:
         client: asks the server.
         path: where the server finds an adapter's files.
-        prints: what the probe made of each model, on whichever server: by digest, and by "" of the base model.
-        probe: token ids of the probe.
+        prints: each model's fingerprint, on whichever server it was taken: by digest, "" for the base model.
+        probes: token ids of what fingerprints are taken with.
         room: adapters at most.
         changed: called after every change.
         base: the base model's name there; known once the server was looked at.
@@ -56,7 +56,7 @@ class Residence:
     client: VllmClient
     path: Callable[[AdapterBundle], str]
     prints: dict[str, Fingerprint]
-    probe: list[int]
+    probes: list[list[int]]
     room: int
     changed: Callable[[], None]
     base: str = ""
@@ -198,8 +198,8 @@ class Residence:
         self._there[digest] = path
 
     async def _try_out(self, adapter: AdapterBundle) -> None:
-        """Asks base and adapter about the probe, side by side, and compares with what other servers said."""
-        reads = (self.client.read(name, self.probe) for name in (self.base, adapter.digest))
+        """Takes the fingerprints of base and adapter side by side, and compares them with those of other servers."""
+        reads = (self.client.likeliest(name, self.probes) for name in (self.base, adapter.digest))
         plain, adapted = await asyncio.gather(*reads)
         if not acts(self.prints[""], plain, adapted):
             raise BundleError(f"{adapter.name}: vLLM answers with it as it does without")

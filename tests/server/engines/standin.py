@@ -1,4 +1,4 @@
-"""A server that speaks vLLM's protocol and computes with transformers and peft: small, honest, and spoilt on request."""
+"""A server that speaks vLLM's protocol and computes with transformers and peft; honest, and spoilt on request."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import socket
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -192,12 +192,14 @@ class _Face(BaseHTTPRequestHandler):
         return False
 
     def _read(self, asked: dict[str, Any]) -> None:
-        ids = asked["prompt"]
-        scores = self.home.logits(asked["model"], ids).log_softmax(-1)
-        read = [None] + [
-            {str(token): {"logprob": float(scores[at, token]), "rank": 1}} for at, token in enumerate(ids[1:])
-        ]
-        self._say(200, {"model": asked["model"], "choices": [{"text": "", "prompt_logprobs": read}]})
+        model = self.home.name if self.home.liar else asked["model"]
+        choices = []
+        for index, ids in enumerate(asked["prompt"]):
+            best = self.home.logits(model, ids)[-1].log_softmax(-1).topk(asked["logprobs"])
+            pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            listed = {f"token_id:{token}": score for token, score in pairs}
+            choices.append({"index": index, "logprobs": {"top_logprobs": [listed]}, "finish_reason": "length"})
+        self._say(200, {"model": model, "choices": choices})
 
     def _stream(self, asked: dict[str, Any]) -> None:
         home = self.home
