@@ -30,6 +30,7 @@ _LOADING = 120.0
 _SILENCE = 120.0
 _RETRY_MAX = 30.0
 _TOLD_MAX = 200
+_BROKEN = 500
 _LIKELIEST = 10
 _MAX_LORA = re.compile(r'^vllm:lora_requests_info\{[^}]*max_lora="(\d+)"', re.MULTILINE)
 # All that decides what greedy decoding writes, so that no generation_config.json of the model's has a say.
@@ -222,6 +223,10 @@ class VllmClient:
             if error.status == 404 and "unload" in what:
                 raise UnknownModelError("vLLM does not hold the adapter") from None
             told = str(error.said.get("error", {}).get("message", "")).partition("\n")[0]
+            if "max_lora_rank" in told:
+                raise BundleError("the adapter's rank is above what vLLM was started for (--max-lora-rank)") from None
+            if error.status >= _BROKEN and "add_lora" not in told:
+                raise
             raise BundleError(f"vLLM refuses the adapter: {told[:_TOLD_MAX] or error.status}") from None
 
     async def _ask(self, method: str, path: str, body: Any = None, patience: float = _SHORT) -> httpx2.Response:

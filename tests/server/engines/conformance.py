@@ -69,8 +69,8 @@ def texts(engine: Engine, adapters: Sequence[AdapterBundle | None]) -> list[str]
     return asyncio.run(ask())
 
 
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+def until(done: Callable[[], bool], patience: float = PATIENCE) -> None:
+    end = time.monotonic() + patience
     while not done():
         assert time.monotonic() < end
         time.sleep(0.02)

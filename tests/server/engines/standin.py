@@ -35,6 +35,8 @@ class StandIn:
         status: what requests are answered with instead; 0 answers them.
         inert: whether adapters do nothing.
         liar: whether whatever is asked is answered by the base model, which it says.
+        deaf: whether `status` counts for looks too.
+        fixed: whether adapters cannot be loaded.
         breaks: tokens after which a connection is broken; 0 breaks none.
         asked: counts of requests, by path.
         left: answers whose reader went away.
@@ -46,7 +48,7 @@ class StandIn:
     ) -> None:
         self.delay = 0.0
         self.status = 0
-        self.inert = self.liar = self.deaf = False
+        self.inert = self.liar = self.deaf = self.fixed = False
         self.breaks = 0
         self.asked: Counter[str] = Counter()
         self.left = self.running = 0
@@ -105,7 +107,7 @@ class StandIn:
             return 404, f"No adapter found for {path}"
         rank = json.loads((Path(path) / "adapter_config.json").read_text("utf-8"))["r"]
         if rank > self.rank:
-            return 500, f"LoRA rank {rank} is greater than max_lora_rank {self.rank}."
+            return 500, f"Call to add_lora method failed: LoRA rank {rank} is greater than max_lora_rank {self.rank}."
         with self._lock:
             if self._adapted is None:
                 self._adapted = PeftModel.from_pretrained(self._plain, path, name).eval()
@@ -167,7 +169,9 @@ class _Face(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self._refused():
             return
-        if self.path == "/v1/load_lora_adapter":
+        if "adapter" in self.path and self.home.fixed:
+            self._say(404, {"detail": "Not Found"})
+        elif self.path == "/v1/load_lora_adapter":
             status, message = self.home.load(asked["lora_name"], asked["lora_path"])
             self._said(status, message)
         elif self.path == "/v1/unload_lora_adapter":
