@@ -102,10 +102,11 @@ def lora_adapters(
     as_json: AsJson = False,
 ) -> None:
     """LORA_ADAPTERS for TGI, a line of an environment file: every adapter of a route table, named by its digest."""
-    settings = load_settings(registry=registry, bundles=bundles, engine_adapters=folder)
+    settings = load_settings(registry=registry, bundles=bundles)
     known = open_registry(registry, bundles)
     found = known.table(number)
-    named = dict(lora_paths(found, settings, [find_adapter(known, name) for name in more or ()]))
+    asked = [find_adapter(known, name) for name in more or ()]
+    named = dict(lora_paths(found, settings.bundles, folder or settings.engine_adapters, asked))
     if as_json:
         tell({"route_table": found.number, "adapters": named})
     else:

@@ -9,30 +9,29 @@ from pathlib import Path
 from radimpress.reports.errors import ConfigError
 from radimpress.server.rollout.plan import uses
 from radimpress.server.routes import AdapterVersion, RouteTable
-from radimpress.server.settings import ServerSettings
 
 # TGI divides LORA_ADAPTERS at commas and equals signs, and what reads an environment file knows some signs more.
 _PATH = re.compile(r"[\w./@:+-]+")
 
 
 def lora_paths(
-    table: RouteTable, settings: ServerSettings, more: Iterable[AdapterVersion] = ()
+    table: RouteTable, bundles: str, folder: str | None = None, more: Iterable[AdapterVersion] = ()
 ) -> Iterator[tuple[str, str]]:
     """Digest and folder, as TGI sees it, of every adapter that the table gives requests to, serving or on trial.
 
     Args:
         table: the routes.
-        settings: say where bundles are.
+        bundles: their folder or URL here.
+        folder: the same folder as TGI sees it; None where the path is the same.
         more: adapters that the next table is to have.
 
     Raises:
         ConfigError: TGI cannot be given that folder.
     """
-    folder = settings.engine_adapters
     if folder is None:
-        if "://" in settings.bundles:
+        if "://" in bundles:
             raise ConfigError("engine_adapters: bundles are at a URL; say in which folder TGI sees them")
-        folder = str(Path(settings.bundles).resolve())
+        folder = str(Path(bundles).resolve())
     for adapter in sorted({*(adapter for _, adapter in uses(table)), *more}, key=str):
         path = f"{folder.rstrip('/')}/{adapter.path}"
         if not _PATH.fullmatch(path):

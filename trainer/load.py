@@ -34,6 +34,11 @@ class BaseTokens:
         turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
         return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
+    def stop_ids(self) -> frozenset[int]:
+        """Token ids that end an impression."""
+        ids = {self.tokenizer.convert_tokens_to_ids(token) for token in self.base.stop}
+        return frozenset(ids | {self.tokenizer.eos_token_id})
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedBase:
@@ -61,9 +66,8 @@ class LoadedBase:
         return self.tokens.prompt_ids(prompt)
 
     def stop_ids(self) -> frozenset[int]:
-        """Token ids that end an impression."""
-        ids = {self.tokenizer.convert_tokens_to_ids(token) for token in self.base.stop}
-        return frozenset(ids | {self.tokenizer.eos_token_id})
+        """See `BaseTokens.stop_ids`."""
+        return self.tokens.stop_ids()
 
 
 def load_tokens(base: BaseModel, folder: Path) -> BaseTokens:

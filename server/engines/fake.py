@@ -26,12 +26,11 @@ class FakeEngine:
         self.base_digest = base_digest
         self.closed = False
         self._delay = delay
-        self._verified = Verified(base_digest)
+        self._verified = Verified(lambda adapter: adapter.verify(base_digest))
 
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """Yields the words; keeps deadlines and token limits, and refuses once it is closed, as a real engine does."""
-        if self.closed:
-            raise UnavailableError("the engine is closed")
+        self._check_open()
         if adapter is not None:
             self._verified.check(adapter)
         words = f"Fake impression by {adapter.digest if adapter else 'base'}.".split(" ")
@@ -42,6 +41,7 @@ class FakeEngine:
             # Once at least, so that others have their turn.
             if self._delay or not at:
                 await asyncio.sleep(self._delay)
+                self._check_open()
             yield Piece(word if at == 0 else f" {word}")
         finish = "stop" if len(said) == len(words) else "length"
         yield Piece("", finish, len(prompt.split()), len(said))
@@ -57,3 +57,7 @@ class FakeEngine:
     def close(self) -> None:
         """Nothing to free."""
         self.closed = True
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise UnavailableError("the engine is closed")

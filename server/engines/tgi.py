@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from huggingface_hub import TextGenerationStreamOutput
@@ -32,12 +33,13 @@ from radimpress.reports.errors import (
     UnavailableError,
 )
 from radimpress.server.engines import Limits, Piece
+from radimpress.server.engines.fitting import Fitting
 from radimpress.server.engines.tgi_replica import Profiles, Replica
 from radimpress.server.engines.tgi_wire import Room, Wire
 from radimpress.server.engines.verified import Verified
-from radimpress.trainer.bases import BaseModel
+from radimpress.trainer.bases import BaseModel, base_digest
 from radimpress.trainer.bundle import AdapterBundle
-from radimpress.trainer.load import BaseTokens
+from radimpress.trainer.load import BaseTokens, load_tokens
 
 APPLIED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _PROBE = "Modality: CT\nFindings: The lungs are clear. No acute fracture is seen. The heart is not enlarged."
@@ -61,8 +63,8 @@ class TgiEngine:
     """The base model and adapters that TGIs hold.
 
     Args:
-        tokens: how the base model reads.
-        base_digest: SHA-256, in hex, over the base model's files, which every TGI must have been started on.
+        base: the base model.
+        folder: its files, which every TGI must have been started on; its weights are not loaded.
         urls: one for each TGI; what stands for several would hide a restart.
         token: the bearer token that they ask for.
 
@@ -70,14 +72,14 @@ class TgiEngine:
         ConfigError: TGI cannot serve this base model as it is meant to be; says why.
     """
 
-    def __init__(self, tokens: BaseTokens, base_digest: str, urls: Sequence[str], token: str | None = None) -> None:
-        _check_base(tokens.base)
-        self.base_name = tokens.base.name
-        self.base_digest = base_digest
+    def __init__(self, base: BaseModel, folder: Path, urls: Sequence[str], token: str = "") -> None:
+        _check_base(base)
+        self.base_name = base.name
+        self.base_digest = base_digest(base, folder)
         self.closed = False
-        self._tokens = tokens
-        self._begins = _begins(tokens)
-        self._verified = Verified(base_digest, tokens.base.targets)
+        self._tokens = load_tokens(base, folder)
+        self._begins = begins(self._tokens)
+        self._verified = Verified(Fitting(base, folder, self.base_digest).check)
         profiles = Profiles()
         self._replicas = [Replica(Wire(url, token), self._text(_PROBE), profiles) for url in urls]
         self._waits: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}
@@ -159,7 +161,7 @@ class TgiEngine:
             finish, tokens = _end_of(last, asked)
             if adapter is not None and not await self._by(limits, partial(replica.holds, adapter.digest, ended)):
                 raise EngineError(f"{adapter.name}: TGI does not hold it any longer; what it wrote may be another's")
-            yield Piece(text, finish, asked.tokens, tokens)
+            yield Piece(text, finish, asked.tokens, tokens, replica.wire.url)
 
     def _text(self, prompt: str) -> str:
         return self._tokens.prompt_text(prompt).removeprefix(self._begins)
@@ -193,16 +195,16 @@ def _check_base(base: BaseModel) -> None:
         raise ConfigError(f"{base.name}: only the engine inprocess computes in its int8")
 
 
-def _begins(tokens: BaseTokens) -> str:
+def begins(tokens: BaseTokens) -> str:
     """What TGI puts before a text by itself, and the chat template too: it is left out, or it would stand twice.
 
     Raises:
         ConfigError: the template's tokens cannot be had from any text.
     """
     text, wanted = tokens.prompt_text(_PROBE), tokens.prompt_ids(_PROBE)
-    for begins in ("", tokens.tokenizer.bos_token or ""):
-        if list(tokens.tokenizer(text.removeprefix(begins))["input_ids"]) == wanted:
-            return begins
+    for first in ("", tokens.tokenizer.bos_token or ""):
+        if list(tokens.tokenizer(text.removeprefix(first))["input_ids"]) == wanted:
+            return first
     raise ConfigError(f"{tokens.base.name}: TGI would read other tokens than its chat template makes")
 
 

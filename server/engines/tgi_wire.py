@@ -57,10 +57,10 @@ class Wire:
 
     Args:
         url: http or https, without a path.
-        token: sent as a bearer token; None sends none.
+        token: sent as a bearer token; empty sends none.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str = "") -> None:
         self.url = url.rstrip("/")
         self._token = token
         self._tls = ssl.create_default_context()

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from radimpress.reports.files import stamp
 from radimpress.trainer.bundle import CONFIG, WEIGHTS, AdapterBundle
 
 
 class Verified:
-    """Verifies an adapter, as a real engine reads it once.
+    """Verifies an adapter, as a real engine reads it once; asked from any thread.
 
     Args:
-        base_digest: of the base model that is served.
-        allowed: the modules that may be adapted; None where no table tells.
+        examine: reads and checks all of an adapter.
     """
 
-    def __init__(self, base_digest: str, allowed: Sequence[str] | None = None) -> None:
-        self._base_digest = base_digest
-        self._allowed = allowed
+    def __init__(self, examine: Callable[[AdapterBundle], None]) -> None:
+        self._examine = examine
         self._seen: dict[str, tuple[tuple[int, int, int, int] | None, ...]] = {}
         self._reading = threading.Lock()
 
@@ -35,7 +33,7 @@ class Verified:
             return
         with self._reading:
             if self._seen.get(adapter.digest) != stamps:
-                adapter.read(self._base_digest, self._allowed)
+                self._examine(adapter)
                 self._seen[adapter.digest] = stamps
 
     def held(self) -> frozenset[str]:

@@ -5,7 +5,6 @@ import pytest
 from radimpress.reports.errors import ConfigError
 from radimpress.server.lora_adapters import lora_paths
 from radimpress.server.routes import TrialKind, TrialPlan
-from radimpress.server.settings import load_settings
 from tests.server.conftest import CT_ANY, CT_LIST, Site, certificate
 
 
@@ -14,23 +13,23 @@ def test_every_adapter_that_serves_or_is_on_trial_is_named_once_by_its_digest(si
     second = site.registry.register(site.path(site.second))
     canary = TrialPlan(TrialKind.CANARY, 10.0)
     site.registry.promote(second, certificate(second, CT_LIST, incumbent=first), trial=canary)
-    found = dict(lora_paths(site.registry.table(), load_settings(bundles=site.bundles)))
+    found = dict(lora_paths(site.registry.table(), str(site.bundles)))
     assert found == {first.digest: str(site.first.path), second.digest: str(site.second.path)}
 
 
 def test_the_folder_is_as_tgi_sees_it(site: Site) -> None:
     adapter = site.promote(site.first, CT_LIST)
-    settings = load_settings(bundles="s3://hospital/bundles", engine_adapters="/bundles/")
-    assert dict(lora_paths(site.registry.table(), settings)) == {adapter.digest: f"/bundles/{adapter.path}"}
+    found = dict(lora_paths(site.registry.table(), "s3://hospital/bundles", "/bundles/"))
+    assert found == {adapter.digest: f"/bundles/{adapter.path}"}
 
 
 @pytest.mark.parametrize("folder", ["/a,b", "/a=b", "/a b", "/$HOME", "/a\nX=1"])
 def test_a_folder_that_tgi_would_read_otherwise_is_refused(site: Site, folder: str) -> None:
     site.promote(site.first, CT_LIST)
     with pytest.raises(ConfigError, match="LORA_ADAPTERS cannot"):
-        dict(lora_paths(site.registry.table(), load_settings(engine_adapters=folder)))
+        dict(lora_paths(site.registry.table(), "bundles", folder))
 
 
 def test_bundles_at_a_url_need_a_folder(site: Site) -> None:
     with pytest.raises(ConfigError, match="say in which folder"):
-        dict(lora_paths(site.registry.table(), load_settings(bundles="s3://hospital/bundles")))
+        dict(lora_paths(site.registry.table(), "s3://hospital/bundles"))

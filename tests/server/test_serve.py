@@ -21,12 +21,13 @@ from radimpress.server.client import Client
 from radimpress.server.client_errors import ClientError, TokenError
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fake import FakeEngine
+from radimpress.server.engines.opening import open_engine
 from radimpress.server.registry import Journal, Registry
 from radimpress.server.security.caller import Role
 from radimpress.server.security.sealing import make_key
 from radimpress.server.security.tokens import entry, make_token
 from radimpress.server.security.trail import verify
-from radimpress.server.serve import open_engine, serving
+from radimpress.server.serve import serving
 from radimpress.server.settings import ServerSettings, load_settings
 from radimpress.trainer.bases import base_digest, find_base
 from radimpress.trainer.bundle import AdapterBundle

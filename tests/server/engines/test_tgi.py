@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +22,14 @@ from radimpress.reports.errors import (
     RadimpressError,
     UnavailableError,
 )
-from radimpress.server.engines import Keeper, Limits, Piece, tgi_replica
+from radimpress.server.engines import Keeper, Limits, Piece, tgi, tgi_replica
 from radimpress.server.engines.tgi import TgiEngine
 from radimpress.server.engines.writer import EngineWriter
-from radimpress.trainer.bases import BaseModel, find_base
+from radimpress.trainer.bases import base_digest, find_base
 from radimpress.trainer.bundle import WEIGHTS, AdapterBundle
 from radimpress.trainer.load import BaseTokens, load_tokens
 from tests.conftest import TINY
-from tests.server.conftest import FAKE_BASE, change_byte, make_bundle
+from tests.server.conftest import change_byte, make_bundle
 from tests.server.engines.tgi_standin import SHAPES, StandIn
 
 PROMPT = "Modality: CT\nFindings: The left knee is intact."
@@ -51,8 +51,16 @@ def bundles(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 
 def _bundle(folder: Path, into: Path, name: str, seed: int) -> AdapterBundle:
-    targets = {"target_modules": sorted(BASE.targets)}
-    return make_bundle(folder, into, name=name, seed=seed, base=FAKE_BASE, config=targets)
+    return make_bundle(folder, into, name=name, seed=seed, targets=BASE.targets)
+
+
+def _engine(tokens: BaseTokens, urls: Sequence[str], token: str = "") -> TgiEngine:
+    return TgiEngine(BASE, _folder(tokens), urls, token)
+
+
+def _folder(tokens: BaseTokens) -> Path:
+    """Where they were read from."""
+    return Path(tokens.tokenizer.name_or_path)
 
 
 def _stand_in(tokens: BaseTokens, *adapters: AdapterBundle) -> StandIn:
@@ -60,7 +68,7 @@ def _stand_in(tokens: BaseTokens, *adapters: AdapterBundle) -> StandIn:
 
 
 def _run(
-    tokens: BaseTokens, *stands: StandIn, work: Callable[[TgiEngine], Awaitable[None]], token: str | None = None
+    tokens: BaseTokens, *stands: StandIn, work: Callable[[TgiEngine], Awaitable[None]], token: str = ""
 ) -> TgiEngine:
     """Does something with an engine in front of these stand-ins."""
     made: list[TgiEngine] = []
@@ -68,8 +76,8 @@ def _run(
     async def all_of_it() -> None:
         async with AsyncExitStack() as stack:
             for stand in stands:
-                await stack.enter_async_context(stand.running())
-            made.append(TgiEngine(tokens, FAKE_BASE, [stand.url for stand in stands], token))
+                await stack.enter_async_context(stand.here())
+            made.append(_engine(tokens, [stand.url for stand in stands], token))
             async with asyncio.timeout(20):
                 await work(made[0])
 
@@ -122,7 +130,8 @@ def test_base_and_adapters_each_write_their_own(
     base, one, two = "Written by base.", *(f"Written by {adapter.digest[:12]}." for adapter in bundles)
     assert said == [base, one, two, base, one]
     assert isinstance(engine, Keeper)
-    assert (engine.base_name, engine.base_digest, engine.closed) == (BASE.name, FAKE_BASE, False)
+    assert (engine.base_name, engine.closed) == (BASE.name, False)
+    assert engine.base_digest == base_digest(BASE, _folder(tokens))
 
 
 def test_what_is_asked_is_what_the_document_knows(
@@ -164,6 +173,7 @@ def test_how_it_ended_and_what_it_used(
     stand = _stand_in(tokens)
     stand.finish, stand.ending = finish, ending
     *pieces, last = _said(tokens, stand, limits=Limits(most))
+    assert last.engine == stand.url
     assert (last.finish, last.tokens, last.prompt_tokens) == (*expected, len(tokens.prompt_ids(PROMPT)))
     assert not any(piece.finish for piece in pieces)
     assert "".join(piece.text for piece in (*pieces, last)) == "".join(["Written", " by", " base", "."][:most])
@@ -363,7 +373,7 @@ def test_one_that_cannot_be_reached_is_passed_over_and_tried_again(
 
 
 def test_none_that_can_be_reached_is_told_at_once(tokens: BaseTokens) -> None:
-    engine = TgiEngine(tokens, FAKE_BASE, ["http://127.0.0.1:1"])
+    engine = _engine(tokens, ["http://127.0.0.1:1"])
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1 cannot be reached"):
         asyncio.run(_pieces(engine))
     with pytest.raises(UnavailableError, match="no TGI"):
@@ -408,7 +418,9 @@ def test_a_prompt_that_was_read_as_other_tokens_is_no_answer(tokens: BaseTokens)
     assert "were meant" in str(_refused(tokens, stand))
 
 
-def test_what_tgi_puts_before_a_text_does_not_stand_twice(tokens: BaseTokens, tiny_folder: Path) -> None:
+def test_what_tgi_puts_before_a_text_does_not_stand_twice(
+    tokens: BaseTokens, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_begin = load_tokens(
         replace(BASE, chat_template="{{ bos_token }}" + tokens.tokenizer.chat_template), tiny_folder
     )
@@ -422,6 +434,7 @@ def test_what_tgi_puts_before_a_text_does_not_stand_twice(tokens: BaseTokens, ti
             return {"input_ids": [self.bos_token_id, *ids] if add_special_tokens else ids}
 
     tokenizer.__class__ = Beginning
+    monkeypatch.setattr(tgi, "load_tokens", lambda base, folder: with_begin)
     stand = _stand_in(with_begin)
     _said(with_begin, stand)
     (asked,) = stand.asked
@@ -431,14 +444,20 @@ def test_what_tgi_puts_before_a_text_does_not_stand_twice(tokens: BaseTokens, ti
     )
     tokenizer.chat_template = tokens.tokenizer.chat_template
     with pytest.raises(ConfigError, match="other tokens"):
-        TgiEngine(with_begin, FAKE_BASE, ["http://127.0.0.1:1"])
+        _engine(tokens, ["http://127.0.0.1:1"])
 
 
 @pytest.mark.parametrize("name", ["mediphi-instruct", "smollm2-135m-instruct-int8"])
-def test_a_base_model_that_it_would_serve_otherwise_is_refused(tokens: BaseTokens, name: str) -> None:
-    base: BaseModel = find_base(name)
+def test_a_base_model_that_it_would_serve_otherwise_is_refused(tiny_folder: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"gate_up_proj|int8"):
-        TgiEngine(BaseTokens(base, tokens.tokenizer), FAKE_BASE, ["http://127.0.0.1:1"])
+        TgiEngine(find_base(name), tiny_folder, ["http://127.0.0.1:1"])
+
+
+def test_matrices_that_it_would_leave_out_are_refused(tokens: BaseTokens, tiny_folder: Path, tmp_path: Path) -> None:
+    more = make_bundle(tiny_folder, tmp_path, name="more", config={"target_modules": list(BASE.targets)})
+    error = _refused(tokens, _stand_in(tokens, more), adapter=more)
+    assert isinstance(error, BundleError)
+    assert "do not fit" in str(error)
 
 
 def test_a_file_that_was_changed_here_is_refused(tokens: BaseTokens, tiny_folder: Path, tmp_path: Path) -> None:
@@ -464,9 +483,9 @@ def test_what_is_forgotten_is_proved_anew(tokens: BaseTokens, bundles: tuple[Ada
     _run(tokens, _stand_in(tokens, *bundles), work=work)
 
 
-@pytest.mark.parametrize("token", [None, "secret"])
+@pytest.mark.parametrize("token", ["", "secret"])
 def test_it_is_shown_its_own_token_and_never_that_of_the_hub(
-    tokens: BaseTokens, token: str | None, monkeypatch: pytest.MonkeyPatch
+    tokens: BaseTokens, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_hub")
     stand = _stand_in(tokens)
@@ -476,7 +495,7 @@ def test_it_is_shown_its_own_token_and_never_that_of_the_hub(
 
     _run(tokens, stand, work=work, token=token)
     assert len(stand.headers) == 3
-    assert {headers.get("authorization") for headers in stand.headers} == {token and f"Bearer {token}"}
+    assert {headers.get("authorization") for headers in stand.headers} == {f"Bearer {token}" if token else None}
 
 
 def test_evaluation_asks_it_from_an_event_loop_of_its_own(

@@ -16,10 +16,10 @@ import pytest
 from radimpress.server.engines import Engine, Limits, Piece
 from radimpress.server.engines.inprocess import InProcessEngine
 from radimpress.server.engines.tgi import TgiEngine
-from radimpress.trainer.bases import DEFAULT_BASE, base_digest, find_base
+from radimpress.trainer.bases import DEFAULT_BASE, find_base
 from radimpress.trainer.bundle import MANIFEST, AdapterBundle, open_bundle
 from radimpress.trainer.fetch import base_folder
-from radimpress.trainer.load import load_base, load_tokens
+from radimpress.trainer.load import load_base
 
 URLS = os.environ.get("RADIMPRESS_TGI_URL", "").split()
 BUNDLES = os.environ.get("RADIMPRESS_TGI_BUNDLES", "")
@@ -53,7 +53,7 @@ def test_each_adapter_writes_what_it_writes_in_the_server_and_nobody_elses() -> 
     folder = base_folder(base)
     found = [open_bundle(path.parent) for path in sorted(Path(BUNDLES).rglob(MANIFEST))]
     assert found, "RADIMPRESS_TGI_BUNDLES names no bundles"
-    theirs = TgiEngine(load_tokens(base, folder), base_digest(base, folder), URLS)
+    theirs = TgiEngine(base, folder, URLS)
     ours = InProcessEngine(load_base(base, folder))
     try:
         # All at once, so that base and adapters are mixed in its batches.
@@ -72,7 +72,7 @@ def test_each_adapter_writes_what_it_writes_in_the_server_and_nobody_elses() -> 
 def test_an_adapter_that_it_was_not_started_with_is_refused() -> None:
     base = find_base(DEFAULT_BASE)
     folder = base_folder(base)
-    engine = TgiEngine(load_tokens(base, folder), base_digest(base, folder), URLS)
+    engine = TgiEngine(base, folder, URLS)
     unknown = "f" * 64
 
     async def ask() -> bool:

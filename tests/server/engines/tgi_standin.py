@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 SHAPES: dict[str, Any] = json.loads(Path(__file__).with_name("tgi_shapes.json").read_text("utf-8"))
@@ -38,6 +40,8 @@ class StandIn:
         looked: bodies of requests for a profile.
         headers: of every request.
         left: answers whose caller left.
+        endless: whether it writes as much as it may.
+        running: answers that it works on now.
     """
 
     adapters: set[str]
@@ -57,6 +61,8 @@ class StandIn:
     looked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     left: int = 0
+    endless: bool = False
+    running: int = 0
     url: str = ""
 
     def words(self, adapter: str | None) -> list[str]:
@@ -66,6 +72,7 @@ class StandIn:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one answer."""
+        self.running += 1
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             lines = (line.split(": ", 1) for line in head[1:] if line)
@@ -76,6 +83,7 @@ class StandIn:
         except (ConnectionError, asyncio.IncompleteReadError):
             self.left += 1
         finally:
+            self.running -= 1
             writer.close()
 
     async def _answer(self, line: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
@@ -113,6 +121,9 @@ class StandIn:
         told = body["parameters"]
         words = [(word, False) for word in self.words(told.get("adapter_id"))]
         finish = self.finish
+        if self.endless:
+            words = [(f" {at}", False) if at >= len(words) else words[at] for at in range(told["max_new_tokens"])]
+            finish = "length"
         if finish != "length":
             words.append(self.ending)
         if len(words) > told["max_new_tokens"]:
@@ -141,7 +152,7 @@ class StandIn:
                 return
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[StandIn]:
+    async def here(self) -> AsyncIterator[StandIn]:
         """Listens on a free port while the block runs."""
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -150,6 +161,31 @@ class StandIn:
         finally:
             server.close()
             await asyncio.sleep(0)
+
+    @contextmanager
+    def beside(self) -> Iterator[StandIn]:
+        """Listens on a thread of its own while the block runs, for whoever has no event loop or several."""
+        up: Future[None] = Future()
+        loop = asyncio.new_event_loop()
+        over = asyncio.Event()
+
+        async def main() -> None:
+            async with self.here():
+                up.set_result(None)
+                await over.wait()
+
+        def work() -> None:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(main())
+
+        thread = Thread(target=work, name="tgi")
+        thread.start()
+        up.result()
+        try:
+            yield self
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            thread.join()
 
 
 def _send(writer: asyncio.StreamWriter, status: int, body: bytes | None) -> None:
