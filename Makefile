@@ -36,7 +36,7 @@ test-bench: venv
 
 # Beside a TGI that runs, which RADIMPRESS_TGI_URL names: docs/deploy.md, "vLLM and TGI".
 test-tgi: venv
-	$(BIN)/pytest -rs tests/server/engines/test_tgi.py tests/server/engines/test_tgi_real.py
+	$(BIN)/pytest -rs tests/server/engines/test_tgi*.py
 
 lint: venv
 	$(BIN)/ruff check

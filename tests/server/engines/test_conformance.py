@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,11 +21,10 @@ from tests.conftest import TINY
 from tests.server.conftest import FAKE_BASE, make_bundle
 from tests.server.engines.conformance import Case, Conformance
 from tests.server.engines.standin import StandIn
+from tests.server.engines.tgi_case import BASE as LESS
 from tests.server.engines.tgi_standin import StandIn as TgiStandIn
 
 _FOREIGN = "e" * 64
-# What TGI applies of the tiny base's modules.
-_LESS = replace(TINY, targets=("o_proj", "down_proj"))
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +51,10 @@ def _opened(kind: str, folder: Path, bundles: Path, stack: ExitStack) -> tuple[E
         return engine, lambda: len(engine._jobs)
     if kind == "tgi":
         held = {open_bundle(path.parent).digest for path in bundles.glob(f"*/{WEIGHTS}")}
-        tokens = load_tokens(_LESS, folder)
+        tokens = load_tokens(LESS, folder)
         tgi = TgiStandIn(held, lambda text: len(tokens.tokenizer(text)["input_ids"]), seconds=0.002, endless=True)
         stack.enter_context(tgi.beside())
-        return TgiEngine(_LESS, folder, [tgi.url]), lambda: tgi.running
+        return TgiEngine(LESS, folder, [tgi.url]), lambda: tgi.running
     server = stack.enter_context(StandIn(folder))
     server.delay = 0.002
     return VllmEngine(TINY, folder, [server.url], Shared(bundles), context=512), lambda: server.running
@@ -68,7 +66,7 @@ class TestEngines(Conformance):
         self, request: pytest.FixtureRequest, tiny_folder: Path, tmp_path: Path, made: Callable[[str, BaseModel], Path]
     ) -> Iterator[Case]:
         base = FAKE_BASE if request.param == "fake" else base_digest(TINY, tiny_folder)
-        model = _LESS if request.param == "tgi" else TINY
+        model = LESS if request.param == "tgi" else TINY
         bundles = Path(shutil.copytree(made(base, model), tmp_path / "bundles"))
         found: dict[str, AdapterBundle] = {
             path.parent.name: open_bundle(path.parent) for path in bundles.glob(f"*/{WEIGHTS}")
