@@ -67,6 +67,19 @@ class VllmPeer(VllmServer):
             "stream": True,
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
+        async with aclosing(self.events(body)) as events:
+            async for event in events:
+                piece = _piece(event)
+                yield piece
+                if piece.finish:
+                    return
+
+    async def events(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """What a streamed completion sends, event by event, by as little code as there can be.
+
+        Raises:
+            EngineError: it refused, or broke off.
+        """
         with self._told():
             reader, writer = await asyncio.open_connection(HOST, self.port)
         try:
@@ -87,10 +100,7 @@ class VllmPeer(VllmServer):
                 event = json.loads(line.removeprefix(b"data: "))
                 if "error" in event:
                     raise EngineError(f"vLLM broke off: {event['error']}")
-                piece = _piece(event)
-                yield piece
-                if piece.finish:
-                    return
+                yield event
         finally:
             writer.close()
 

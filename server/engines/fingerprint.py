@@ -20,7 +20,7 @@ PROBES = (
     "Modality: MR\nFindings: The menisci are intact and there is no effusion of the knee.",
 )
 # Of logarithms, on average. bfloat16 rounds a score of 16 to 0.06 and one of 32 to 0.12.
-_APART = 0.25
+APART = 0.25
 # Batches round differently from one call to the next, in float32 by about 1e-5.
 _ROUNDING = 1e-4
 _TIMES = 4.0
@@ -28,7 +28,12 @@ _TIMES = 4.0
 
 def apart(one: Fingerprint, other: Fingerprint) -> bool:
     """Whether two fingerprints are of different models."""
-    return fmean(_distances(one, other)) > _APART
+    return distance(one, other) > APART
+
+
+def distance(one: Fingerprint, other: Fingerprint) -> float:
+    """How far two fingerprints are from each other: of logarithms, on average."""
+    return fmean(_distances(one, other))
 
 
 def acts(before: Fingerprint, plain: Fingerprint, adapted: Fingerprint) -> bool:

@@ -33,8 +33,9 @@ from radimpress.reports.errors import (
     UnavailableError,
 )
 from radimpress.server.engines import Limits, Piece
+from radimpress.server.engines.fingerprint import PROBES
 from radimpress.server.engines.fitting import Fitting
-from radimpress.server.engines.tgi_replica import Profiles, Replica
+from radimpress.server.engines.tgi_replica import Replica, Seen
 from radimpress.server.engines.tgi_wire import Room, Wire
 from radimpress.server.engines.verified import Verified
 from radimpress.trainer.bases import BaseModel, base_digest
@@ -42,7 +43,6 @@ from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.load import BaseTokens, load_tokens
 
 APPLIED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-_PROBE = "Modality: CT\nFindings: The lungs are clear. No acute fracture is seen. The heart is not enlarged."
 _FINISH = {"length": "length", "eos_token": "stop", "stop_sequence": "stop"}
 _CLOSED = "the engine is closed"
 _LATE = "the deadline passed before the impression was complete"
@@ -80,8 +80,8 @@ class TgiEngine:
         self._tokens = load_tokens(base, folder)
         self._begins = begins(self._tokens)
         self._verified = Verified(Fitting(base, folder, self.base_digest).check)
-        profiles = Profiles()
-        self._replicas = [Replica(Wire(url, token), self._text(_PROBE), profiles) for url in urls]
+        seen, texts = Seen(), [self._text(probe) for probe in PROBES]
+        self._replicas = [Replica(Wire(url, token), texts, seen) for url in urls]
         self._waits: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}
 
     def prompt_tokens(self, prompt: str) -> int:
@@ -201,7 +201,7 @@ def begins(tokens: BaseTokens) -> str:
     Raises:
         ConfigError: the template's tokens cannot be had from any text.
     """
-    text, wanted = tokens.prompt_text(_PROBE), tokens.prompt_ids(_PROBE)
+    text, wanted = tokens.prompt_text(PROBES[0]), tokens.prompt_ids(PROBES[0])
     for first in ("", tokens.tokenizer.bos_token or ""):
         if list(tokens.tokenizer(text.removeprefix(first))["input_ids"]) == wanted:
             return first

@@ -1,9 +1,9 @@
 """What one TGI holds, by proof: an adapter that it does not know it answers with the base model, and says nothing.
 
 TGI tells nobody which adapters it holds, and looks an adapter_id up with the base model as the default
-(flash_causal_lm.py, `ADAPTER_TO_INDEX.get(r.adapter_id, 0)`). So it is asked how likely each token of a fixed
-prompt is, once without an adapter and once with: those likelihoods are an adapter's profile. One that could be the
-base model's is no proof; nor is one that is not what the adapter's was when it was first seen.
+(flash_causal_lm.py, `ADAPTER_TO_INDEX.get(r.adapter_id, 0)`). So it is asked what is likeliest after some fixed
+prompts, once without an adapter and once with. A fingerprint that could be the base model's is no proof; nor is one
+that is not what the adapter's was when it was first seen.
 """
 
 from __future__ import annotations
@@ -11,54 +11,53 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
+from radimpress.server.engines.fingerprint import APART, Fingerprint, apart, distance
 from radimpress.server.engines.tgi_wire import Room, Wire
 
-Profile = tuple[float, ...]
-# In nats a token: bfloat16 rounds a score of 16 to 0.06, in another direction as other requests stand beside it.
-ACTS = 0.1
 _TIMES = 4.0
 AGAIN_SECONDS = 2.0
 
 
-class Profiles:
-    """The base model's profile and each adapter's, as they were first seen on any TGI."""
+class Seen:
+    """The base model's fingerprint and each adapter's, as they were first seen on any TGI."""
 
     def __init__(self) -> None:
-        self._base: Profile | None = None
-        self._known: dict[str, Profile] = {}
+        self._base: Fingerprint | None = None
+        self._known: dict[str, Fingerprint] = {}
 
-    def is_base(self, profile: Profile) -> bool:
+    def is_base(self, found: Fingerprint) -> bool:
         """Whether a TGI's base model is that of the first TGI."""
-        self._base = self._base or profile
-        return _apart(profile, self._base) < ACTS
+        self._base = self._base or found
+        return not apart(found, self._base)
 
     def knows(self, digest: str) -> bool:
         """Whether an adapter was seen before."""
         return digest in self._known
 
-    def is_new(self, digest: str, profile: Profile, plain: Profile) -> bool:
-        """Whether an adapter that was not seen before does something; from now on it is known by this profile.
+    def is_new(self, digest: str, found: Fingerprint, plain: Fingerprint) -> bool:
+        """Whether an adapter that was not seen before does something; from now on it is known by this.
 
         Args:
             digest: the adapter's.
-            profile: its profile.
+            found: its fingerprint.
             plain: the base model's, taken beside it; how far it is from that taken first is rounding.
         """
         assert self._base is not None
-        found = _apart(profile, plain) >= max(ACTS, _TIMES * _apart(plain, self._base))
-        if found:
-            self._known[digest] = profile
-        return found
+        # bfloat16 rounds in another direction as other requests stand beside it: less than APART proves nothing.
+        acts = distance(found, plain) > max(APART, _TIMES * distance(plain, self._base))
+        if acts:
+            self._known[digest] = found
+        return acts
 
-    def is_still(self, digest: str, profile: Profile) -> bool:
-        """Whether a profile is nearer to what the adapter's was than to the base model's and every other's."""
+    def is_still(self, digest: str, found: Fingerprint) -> bool:
+        """Whether a fingerprint is nearer to what the adapter's was than to the base model's and every other's."""
         assert self._base is not None
-        others: Mapping[str, Profile] = {"": self._base, **self._known}
-        return min(others, key=lambda name: _apart(profile, others[name])) == digest
+        others: Mapping[str, Fingerprint] = {"": self._base, **self._known}
+        return min(others, key=lambda name: distance(found, others[name])) == digest
 
 
 class Replica:
@@ -66,18 +65,18 @@ class Replica:
 
     Args:
         wire: asks it.
-        text: the fixed prompt.
-        profiles: shared by all replicas.
+        texts: the fixed prompts.
+        seen: shared by all replicas.
 
     Attributes:
         asked: requests that it works on for us.
     """
 
-    def __init__(self, wire: Wire, text: str, profiles: Profiles) -> None:
+    def __init__(self, wire: Wire, texts: Sequence[str], seen: Seen) -> None:
         self.wire = wire
         self.asked = 0
-        self._text = text
-        self._profiles = profiles
+        self._texts = texts
+        self._seen = seen
         self._room: Room | None = None
         self._based = False
         # Digest -> when the last proof began, on the clock of `time.monotonic`.
@@ -128,11 +127,11 @@ class Replica:
         """Whether its base model is that of the first TGI; asked once until it is lost.
 
         Raises:
-            EngineError: as `Wire.profile`.
+            EngineError: as `Wire.likeliest`.
         """
         async with self._lock(""):
             if not self._based:
-                self._based = self._profiles.is_base(await self.wire.profile(self._text, None))
+                self._based = self._seen.is_base(await self.wire.likeliest(self._texts, None))
             return self._based
 
     async def holds(self, digest: str, since: float) -> bool:
@@ -141,17 +140,17 @@ class Replica:
         Those who wait for a proof at the same time share it.
 
         Raises:
-            EngineError: as `Wire.profile`.
+            EngineError: as `Wire.likeliest`.
         """
         async with self._lock(digest):
             if self._proved.get(digest, -1.0) >= since:
                 return True
             began = time.monotonic()
-            if self._profiles.knows(digest):
-                found = self._profiles.is_still(digest, await self.wire.profile(self._text, digest))
+            if self._seen.knows(digest):
+                found = self._seen.is_still(digest, await self.wire.likeliest(self._texts, digest))
             else:
-                plain = await self.wire.profile(self._text, None)
-                found = self._profiles.is_new(digest, await self.wire.profile(self._text, digest), plain)
+                plain = await self.wire.likeliest(self._texts, None)
+                found = self._seen.is_new(digest, await self.wire.likeliest(self._texts, digest), plain)
             if found:
                 self._proved[digest] = began
             else:
@@ -161,10 +160,3 @@ class Replica:
     def _lock(self, name: str) -> asyncio.Lock:
         loop = asyncio.get_running_loop()
         return self._locks.setdefault(loop, defaultdict(asyncio.Lock))[name]
-
-
-def _apart(one: Profile, other: Profile) -> float:
-    """Mean difference, in nats a token; profiles of different prompts are as far apart as can be."""
-    if len(one) != len(other):
-        return float("inf")
-    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one)

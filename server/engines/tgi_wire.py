@@ -26,8 +26,11 @@ from huggingface_hub.errors import (
 )
 
 from radimpress.reports.errors import EngineError, OverloadError, UnavailableError
+from radimpress.server.engines.fingerprint import Fingerprint
 
 _CONNECT_SECONDS = 5.0
+# So many TGI gives where it was not told otherwise (--max-top-n-tokens).
+_LIKELIEST = 5
 _BODY_MAX = 1 << 20
 _AWAY = (502, 503, 504)
 # Nothing is kept between requests, so that evaluation may ask from an event loop of its own.
@@ -87,30 +90,33 @@ class Wire:
                 int(told["max_stop_sequences"]),
             )
 
-    async def profile(self, text: str, adapter: str | None) -> tuple[float, ...]:
-        """How likely each token of a prompt but the first is to this adapter; None asks the base model.
+    async def likeliest(self, texts: Sequence[str], adapter: str | None) -> Fingerprint:
+        """What is likeliest after each text to this adapter; None asks the base model.
 
         Raises:
             UnavailableError, OverloadError: it cannot answer now.
             EngineError: it failed, or does not tell.
         """
+        found: list[dict[int, float]] = []
         with _told(self.url):
             async with self._client() as client:
-                said = await client.text_generation(
-                    text,
-                    adapter_id=adapter,
-                    details=True,
-                    decoder_input_details=True,
-                    do_sample=False,
-                    max_new_tokens=1,
-                )
-            assert said.details is not None
-            found = tuple(token.logprob for token in said.details.prefill[1:])
-        # Without the option they are there, and none of them a number.
-        if not found or not all(isinstance(value, float) and value <= 0 for value in found):
-            raise EngineError(
-                f"TGI {self.url} tells no likelihoods of a prompt: start it with --enable-prefill-logprobs"
-            )
+                for text in texts:
+                    said = await client.text_generation(
+                        text,
+                        adapter_id=adapter,
+                        details=True,
+                        do_sample=False,
+                        max_new_tokens=1,
+                        top_n_tokens=_LIKELIEST,
+                    )
+                    assert said.details is not None
+                    assert said.details.top_tokens is not None
+                    # A list in a list the library leaves as it came, whatever it says of its type.
+                    found.append({token["id"]: token["logprob"] for token in said.details.top_tokens[0]})
+        for one in found:
+            # Not a number is not below zero.
+            if not one or not all(isinstance(value, float) and value <= 0 for value in one.values()):
+                raise EngineError(f"TGI {self.url} tells no likelihoods")
         return found
 
     async def write(

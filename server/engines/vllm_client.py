@@ -25,6 +25,8 @@ from radimpress.reports.errors import BundleError, ConfigError, EngineError, Ove
 
 _CONNECT = 5.0
 _SHORT = 10.0
+# vLLM closes a connection that is idle for 5 seconds; nothing may be sent at that very moment.
+_IDLE = 3.0
 # Reading an adapter's files may take a slow disk long; a prompt may wait for others in vLLM's queue.
 _LOADING = 120.0
 _SILENCE = 120.0
@@ -101,7 +103,7 @@ class VllmClient:
             base_url=url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=httpx2.Timeout(_SHORT, connect=_CONNECT),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=_IDLE),
             # Findings go to this machine and to no proxy that some variable names; SSL_CERT_FILE is OpenSSL's own.
             trust_env=False,
             verify=ssl.create_default_context() if url.startswith("https:") else False,

@@ -122,8 +122,6 @@ class Replica:
                 self._out(f"it cannot be looked at ({type(error).__name__})")
             else:
                 self._failures = 0
-            finally:
-                self.renewing = False
 
     def failed(self, error: RadimpressError) -> None:
         """It could not answer, or must not be asked."""
@@ -150,7 +148,7 @@ class Replica:
             raise ConfigError("its base model answers differently from that of the server looked at first")
         room = await self.client.room()
         self.residence.room = min(self.resident, room or self.resident)
-        self.up, self.why = True, ""
+        self.up, self.why, self.renewing = True, "", False
         adapters = len(self.residence.there)
         _log.info("replica_up", server=self.url, root=bases[0].root, room=self.residence.room, adapters=adapters)
         self.risen()
@@ -158,4 +156,4 @@ class Replica:
     def _out(self, why: str) -> None:
         if self.up or self.why != why:
             _log.warning("replica_out", server=self.url, why=why)
-        self.up, self.why = False, why
+        self.up, self.why, self.renewing = False, why, False

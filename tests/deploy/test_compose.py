@@ -197,7 +197,6 @@ def test_tgi_gets_its_adapters_from_the_file_that_the_page_makes() -> None:
     assert set(find_base(settings.base).targets) <= set(APPLIED)
     (file,) = engine["env_file"]
     assert f"routes lora-adapters --with unified > deploy/compose/{PurePosixPath(file)}" in PAGE
-    assert "--enable-prefill-logprobs" in engine["command"]
 
 
 def test_every_server_that_is_published_is_scraped() -> None:

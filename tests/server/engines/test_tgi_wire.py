@@ -48,14 +48,14 @@ def test_what_is_asked_is_what_the_document_knows(
     }
     for body in (asked, *stand.looked):
         assert set(body["parameters"]) <= set(SHAPES["parameters"])
-        # A profile is of a fixed text: nothing of a report is in it.
-        assert body is asked or "knee" not in body["inputs"]
+        # What is looked at is the same for all: nothing of a report is in it.
+        assert body is asked or "left knee" not in body["inputs"]
 
 
-def test_a_tgi_that_tells_no_likelihoods_is_told_what_it_lacks(tokens: BaseTokens) -> None:
+def test_a_tgi_that_tells_no_likelihoods_is_not_asked_further(tokens: BaseTokens) -> None:
     stand = stand_in(tokens)
-    stand.prefill = False
-    assert "--enable-prefill-logprobs" in str(refused_by(tokens, stand))
+    stand.tells = False
+    assert "tells no likelihoods" in str(refused_by(tokens, stand))
 
 
 @pytest.mark.parametrize(
@@ -121,5 +121,5 @@ def test_it_is_shown_its_own_token_and_never_that_of_the_hub(
         await pieces_of(engine)
 
     do(tokens, stand, work=work, token=token)
-    assert len(stand.headers) == 3
+    assert len(stand.headers) == 5
     assert {headers.get("authorization") for headers in stand.headers} == {f"Bearer {token}" if token else None}

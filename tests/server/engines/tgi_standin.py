@@ -31,13 +31,13 @@ class StandIn:
         finish: of every answer.
         ending: the last token, as text and whether it is special.
         seconds: before each token.
-        prefill: whether it was started with --enable-prefill-logprobs.
+        tells: whether it tells likelihoods.
         fails: the error type of tgi_shapes.json that every answer is; "event:…" sends it after the first token.
         status: answers everything with it, without TGI's body.
         cut: ends the stream after so many tokens.
         restart: called after the first token of an answer.
         asked: bodies of requests to write.
-        looked: bodies of requests for a profile.
+        looked: bodies of requests for what is likeliest.
         headers: of every request.
         left: answers whose caller left.
         endless: whether it writes as much as it may.
@@ -52,7 +52,7 @@ class StandIn:
     finish: str = "eos_token"
     ending: tuple[str, bool] = ("<|end|>", True)
     seconds: float = 0.0
-    prefill: bool = True
+    tells: bool = True
     fails: str = ""
     status: int = 0
     cut: int = 0
@@ -101,18 +101,19 @@ class StandIn:
             await self._stream(body, writer)
         else:
             self.looked.append(body)
-            _send(writer, 200, json.dumps([self._profile(body)]).encode())
+            _send(writer, 200, json.dumps([self._likeliest(body)]).encode())
         await writer.drain()
 
-    def _profile(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _likeliest(self, body: dict[str, Any]) -> dict[str, Any]:
         adapter = body["parameters"].get("adapter_id")
         # Each adapter's own likelihoods, and a rounding that differs from one time to the next.
-        shift = self.base + (int(adapter[:6], 16) / (1 << 24) + 0.2 if adapter in self.adapters else 0.0)
-        noise = self.rounding * (len(self.looked) % 3)
+        shift = self.base + (int(adapter[:6], 16) / (1 << 24) + 0.5 if adapter in self.adapters else 0.0)
+        noise = self.rounding * (len(self.looked) // 3 % 3)
         said = copy.deepcopy(SHAPES["response"])
-        values = [None, *(-1.0 - shift - noise - at / 10 for at in range(9))]
-        said["details"]["prefill"] = [
-            {**SHAPES["prefill_token"], "logprob": value if self.prefill else None} for value in values
+        ((token,),) = said["details"]["top_tokens"]
+        values = (-1.0 - shift - noise - at / 10 for at in range(body["parameters"]["top_n_tokens"]))
+        said["details"]["top_tokens"] = [
+            [{**token, "id": at, "logprob": value if self.tells else None} for at, value in enumerate(values)]
         ]
         return dict(said)
 
