@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 BASE = "base"
 
@@ -44,7 +44,7 @@ class StandIn:
     """
 
     def __init__(
-        self, folder: Path, *, room: int = 8, rank: int = 8, context: int = 4096, token: str = "", name: str = BASE
+        self, folder: Path, *, room: int = 8, rank: int = 8, context: int = 4096, token: str = "", port: int = 0
     ) -> None:
         self.delay = 0.0
         self.status = 0
@@ -53,13 +53,14 @@ class StandIn:
         self.asked: Counter[str] = Counter()
         self.left = self.running = 0
         self.adapters: dict[str, str] = {}
-        self.room, self.rank, self.context, self.token, self.name = room, rank, context, token, name
+        self.room, self.rank, self.context, self.token, self.name = room, rank, context, token, BASE
         self._plain: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self._adapted: Any = None
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind(("127.0.0.1", port))
             self.port = int(free.getsockname()[1])
         self._server: ThreadingHTTPServer | None = None
 
@@ -166,10 +167,12 @@ class _Face(BaseHTTPRequestHandler):
             self._say(200, {"object": "list", "data": [base, *adapters]})
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
         if self._refused():
             return
-        if "adapter" in self.path and self.home.fixed:
+        if self.path == "/reset_prefix_cache":
+            self._say(200, None)
+        elif "adapter" in self.path and self.home.fixed:
             self._say(404, {"detail": "Not Found"})
         elif self.path == "/v1/load_lora_adapter":
             status, message = self.home.load(asked["lora_name"], asked["lora_path"])
@@ -225,7 +228,7 @@ class _Face(BaseHTTPRequestHandler):
     def _events(self, asked: dict[str, Any]) -> Iterator[Any]:
         home, ids, stop = self.home, list(asked["prompt"]), set(asked["stop_token_ids"])
         model = home.name if home.liar else asked["model"]
-        read = len(ids)
+        read, said = len(ids), ""
         for count in range(1, asked["max_tokens"] + 1):
             time.sleep(home.delay)
             if home.breaks and count > home.breaks:
@@ -233,7 +236,10 @@ class _Face(BaseHTTPRequestHandler):
             token = int(home.logits(model, ids)[-1].argmax())
             ids.append(token)
             finish = "stop" if token in stop else "length" if count == asked["max_tokens"] else None
-            yield {"model": model, "choices": [{"text": "", "token_ids": [token], "finish_reason": finish}]}
+            text = home.tokenizer.decode(ids[read:], skip_special_tokens=True)
+            text = said if text.endswith("\ufffd") and not finish else text
+            piece, said = text[len(said) :], text
+            yield {"model": model, "choices": [{"text": piece, "token_ids": [token], "finish_reason": finish}]}
             if finish:
                 break
         yield {"model": model, "choices": [], "usage": {"prompt_tokens": read, "completion_tokens": len(ids) - read}}
