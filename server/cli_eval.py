@@ -18,12 +18,12 @@ from radimpress.server import steps
 from radimpress.server.cli_checks import checks
 from radimpress.server.cli_page import page
 from radimpress.server.console import OUT, quiet_models, table, track
+from radimpress.server.engines.opening import open_engine
 from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.eval_tables import show
 from radimpress.server.memorised import memorised
 from radimpress.server.options import AsJson, BundleFolder, ClustersFile, Dataset, RecipeFile
 from radimpress.server.recipe import load_recipe
-from radimpress.server.serve import open_engine
 from radimpress.server.settings import load_settings
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask for held-out impressions, score and check them.")

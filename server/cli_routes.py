@@ -9,8 +9,9 @@ import typer
 from radimpress.eval.predict import BASE
 from radimpress.reports.report import Report, parse_modality
 from radimpress.server.console import OUT, table, tell
+from radimpress.server.lora_adapters import lora_paths
 from radimpress.server.messages import change_message, table_message
-from radimpress.server.options import AsJson, RegistryUrl, open_registry
+from radimpress.server.options import AsJson, BundleRoot, RegistryUrl, find_adapter, open_registry
 from radimpress.server.policy import Outside, Policy
 from radimpress.server.rollout.plan import changes
 from radimpress.server.route_tables import show_changes, show_table
@@ -83,6 +84,33 @@ def explain_route(
         return
     for count, step in enumerate(steps, 1):
         OUT.print(f"{count}. {step}", markup=False)
+
+
+@routes_app.command("lora-adapters")
+def lora_adapters(
+    number: Number = 0,
+    folder: Annotated[
+        str | None,
+        typer.Option("--engine-adapters", help="The bundles' folder as TGI sees it; RADIMPRESS_ENGINE_ADAPTERS."),
+    ] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME[@VERSION]", help="One more, which is to be promoted; may be repeated."),
+    ] = None,
+    registry: RegistryUrl = None,
+    bundles: BundleRoot = None,
+    as_json: AsJson = False,
+) -> None:
+    """LORA_ADAPTERS for TGI, a line of an environment file: every adapter of a route table, named by its digest."""
+    settings = load_settings(registry=registry, bundles=bundles)
+    known = open_registry(registry, bundles)
+    found = known.table(number)
+    asked = [find_adapter(known, name) for name in more or ()]
+    named = dict(lora_paths(found, settings.bundles, folder or settings.engine_adapters, asked))
+    if as_json:
+        tell({"route_table": found.number, "adapters": named})
+    else:
+        OUT.print(f"LORA_ADAPTERS={','.join(f'{digest}={path}' for digest, path in named.items())}", markup=False)
 
 
 @routes_app.command("diff")

@@ -12,10 +12,10 @@ from radimpress.eval.signing import load_public
 from radimpress.reports.errors import ConfigError, InputError, NotFoundError
 from radimpress.server.client import Client
 from radimpress.server.console import ERR, OUT, quiet_models, tell, track
+from radimpress.server.engines.opening import open_engine
 from radimpress.server.options import AsJson, BundleRoot, RegistryUrl
 from radimpress.server.registry import Registry
 from radimpress.server.security.process import harden
-from radimpress.server.serve import open_engine
 from radimpress.server.serve import serve as serve_until_told
 from radimpress.server.settings import load_settings
 
@@ -25,7 +25,7 @@ def serve(
     registry: RegistryUrl = None,
     bundles: BundleRoot = None,
     base: Annotated[str | None, typer.Option(help="Base model.")] = None,
-    engine: Annotated[str | None, typer.Option(help="inprocess or fake.")] = None,
+    engine: Annotated[str | None, typer.Option(help="inprocess, vllm, tgi or fake.")] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key.")] = None,
     tls_client_roots: Annotated[
@@ -55,7 +55,7 @@ def serve(
         settings.registry, settings.bundles, load_public(settings.trusted_keys), cache=settings.bundle_cache
     )
     known.table()
-    if settings.engine == "inprocess":
+    if settings.engine != "fake":
         quiet_models()
     serve_until_told(settings, open_engine(settings, track), known)
 

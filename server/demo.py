@@ -17,13 +17,14 @@ from radimpress.reports.split import Split
 from radimpress.server import steps
 from radimpress.server.client import Client
 from radimpress.server.console import OUT, step, table, track
+from radimpress.server.engines.opening import open_engine
 from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.messages import cell_of
 from radimpress.server.recipe import Recipe
 from radimpress.server.registry import Registry
 from radimpress.server.rollout.plan import uses
 from radimpress.server.routes import Reason, RouteTable
-from radimpress.server.serve import open_engine, serving
+from radimpress.server.serve import serving
 from radimpress.server.settings import load_settings
 from radimpress.server.telemetry import log
 from radimpress.trainer.bases import find_base

@@ -15,7 +15,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2
 
 from radimpress.reports.errors import RadimpressError
-from radimpress.server.engines import Engine
+from radimpress.server.engines import Distant, Engine
 from radimpress.server.registry import Registry
 
 LIVENESS = "radimpress.liveness"
@@ -82,7 +82,7 @@ class Health:
         # Who does not know whether it can answer must not be asked.
         except Exception as error:
             return f"the registry cannot be looked at ({type(error).__name__})"
-        return ""
+        return self._engine.missing if isinstance(self._engine, Distant) else ""
 
 
 def _status(serving: bool) -> health_pb2.HealthCheckResponse.ServingStatus.ValueType:

@@ -178,10 +178,10 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
             name = f"{who.adapter}@{who.version}"
             trace.note(adapter=name, digest=who.digest, cell=str(chosen.cell), table=who.route_table)
             left = None if deadline is None else deadline - time.monotonic()
-            with parts.admission.place(left, patient=call.patient), trace.span("engine"):
+            with parts.admission.place(left, patient=call.patient), trace.span("engine") as span:
                 yield who
                 extractor, text, first = Extractor(), "", None
-                limits = Limits(parts.max_tokens, deadline)
+                limits = Limits(parts.max_tokens, deadline, report.modality, report.clinic)
                 async with aclosing(parts.engine.generate(prompt, bundle, limits)) as pieces:
                     async for piece in pieces:
                         certain = extractor.feed(piece.text) + (extractor.finish() if piece.finish else "")
@@ -189,6 +189,8 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
                             first = first or time.monotonic() - began
                             text += certain
                             yield certain
+                if piece.engine:
+                    span.note(engine=piece.engine)
             with trace.span("checks"):
                 noticed = await _checked(report, text, piece.finish)
             impression = impression_pb2.Impression(
@@ -220,6 +222,7 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
             prompt_tokens=piece.prompt_tokens,
             tokens=piece.tokens,
             checks=answer.checks,
+            engine=piece.engine,
         )
         parts.shadow.start(report, prompt, chosen, answer)
         yield impression

@@ -17,11 +17,9 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from radimpress.reports.errors import ConfigError
-from radimpress.reports.progress import Track, silent
 from radimpress.server.adapter_service import AdapterService
 from radimpress.server.admission import Admission
 from radimpress.server.engines import Engine
-from radimpress.server.engines.fake import FakeEngine
 from radimpress.server.evaluation import Evaluator
 from radimpress.server.health import Health
 from radimpress.server.impression_service import ImpressionService
@@ -41,7 +39,6 @@ from radimpress.server.security.tokens import Tokens
 from radimpress.server.settings import ServerSettings
 from radimpress.server.telemetry import Metrics, exposing, log, open_tracing
 from radimpress.server.upkeep import Upkeep
-from radimpress.trainer.bases import find_base
 from radimpress.v1 import adapter_pb2, adapter_pb2_grpc, impression_pb2, impression_pb2_grpc
 
 SERVICES = (
@@ -49,27 +46,6 @@ SERVICES = (
     adapter_pb2.DESCRIPTOR.services_by_name["AdapterService"].full_name,
 )
 _log = structlog.get_logger()
-
-
-def open_engine(settings: ServerSettings, track: Track = silent) -> Engine:
-    """The engine that the settings name."""
-    if settings.engine == "fake":
-        return FakeEngine()
-    from radimpress.server.engines.inprocess import InProcessEngine
-    from radimpress.trainer.fetch import base_folder
-    from radimpress.trainer.load import load_base
-
-    base = find_base(settings.base)
-    return InProcessEngine(
-        load_base(base, base_folder(base, track)),
-        batch=settings.batch,
-        # Admission lets no more wait than the settings say; batches, shadows and an evaluation stand beside them.
-        waiting=settings.waiting + 2 * settings.batch,
-        resident=settings.resident,
-        host=settings.host,
-        chunk=settings.chunk,
-        context=settings.context,
-    )
 
 
 @asynccontextmanager

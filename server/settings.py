@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from radimpress.reports.errors import ConfigError
+from radimpress.server.engines.configuration import EngineUrl, Kind, distance_problem
 from radimpress.server.policy import Outside
 from radimpress.trainer.bases import DEFAULT_BASE
 
@@ -43,7 +44,18 @@ class ServerSettings(BaseSettings):
     trusted_keys: tuple[Path, ...] = Field(default=(), description="PEM; certificates must be signed by one of them")
     trial_alpha: float = Field(default=0.04, gt=0, lt=1, description="chance that an equal adapter's trial is ended")
 
-    engine: Literal["inprocess", "fake"] = "inprocess"
+    engine: Kind = "inprocess"
+    engine_urls: tuple[EngineUrl, ...] = Field(
+        default=(), description="replicas of the engine, http or https; for vllm and tgi"
+    )
+    engine_token: Path | None = Field(default=None, description="file with the bearer token that they want")
+    engine_adapters: str | None = Field(
+        default=None,
+        description="the folder of bundles as the engine's machines see it; without it the same path as here",
+    )
+    engines: Path | None = Field(
+        default=None, description="TOML of several engines and what each answers, in place of engine"
+    )
     base: str = DEFAULT_BASE
     max_tokens: int = Field(default=256, ge=1, le=4096, description="of an impression")
     batch: int = Field(default=16, ge=1, le=256, description="requests decoded together")
@@ -99,6 +111,15 @@ class ServerSettings(BaseSettings):
             raise ValueError("tls_client_roots needs tls_certificate and tls_key")
         if (self.jwks is None, self.jwks is None) != (self.jwt_audience is None, self.jwt_issuer is None):
             raise ValueError("jwks, jwt_audience and jwt_issuer go together")
+        return self
+
+    @model_validator(mode="after")
+    def _engines(self) -> ServerSettings:
+        named = {"engine", "engine_urls", "engine_token", "engine_adapters"} & self.model_fields_set
+        if self.engines is not None and named:
+            raise ValueError(f"engines takes the place of {', '.join(sorted(named))}")
+        if problem := distance_problem(self.engine, self.engine_urls, self.engine_token, self.engine_adapters):
+            raise ValueError(f"engine: {problem} (engine_urls, engine_token, engine_adapters)")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What a server does beside answering: figures for the metrics, retired adapters out of memory, old texts purged."""
+"""What a server does beside answering: figures for the metrics, adapters into memory and out, old texts purged."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from threading import Thread
 
 import structlog
 
 from radimpress.reports.errors import RadimpressError
-from radimpress.server.engines import Engine, Keeper
+from radimpress.server.engines import Engine, Keeper, Preparer
 from radimpress.server.registry import Journal, Registry
 from radimpress.server.rollout.plan import uses
 from radimpress.server.routes import AdapterVersion, RouteTable
@@ -27,7 +28,7 @@ class Upkeep:
 
     Args:
         registry: says what was retired.
-        engine: holds adapters, where it is a `Keeper`.
+        engine: holds adapters, where it is a `Keeper`; takes them in ahead, where it is a `Preparer`.
         journal: holds texts for a time.
         metrics: gets figures.
     """
@@ -35,6 +36,7 @@ class Upkeep:
     def __init__(self, registry: Registry, engine: Engine, journal: Journal, metrics: Metrics) -> None:
         self._registry = registry
         self._keeper = engine if isinstance(engine, Keeper) else None
+        self._preparer = engine if isinstance(engine, Preparer) else None
         self._journal = journal
         self._metrics = metrics
         # Digest -> name, of every adapter that a table of this server's time gave requests to.
@@ -50,6 +52,10 @@ class Upkeep:
                 if adapter.digest in held:
                     self._keeper.forget(adapter.digest)
                     _log.info("retired_adapter_left_memory", adapter=str(adapter), digest=adapter.digest)
+
+        if self._preparer is not None:
+            # A store that hangs must hold up neither the watch of the registry nor the end of the process.
+            Thread(target=self._prepare, args=(self._preparer, table), name="radimpress-prepare", daemon=True).start()
 
     async def run(self) -> None:
         """Every second figures, every hour what is old enough; until cancelled."""
@@ -70,6 +76,13 @@ class Upkeep:
             return
         if count:
             _log.info("purged", answers=count)
+
+    def _prepare(self, preparer: Preparer, table: RouteTable) -> None:
+        for adapter in {adapter.digest: adapter for _, adapter in uses(table)}.values():
+            try:
+                preparer.prepare(self._registry.bundle(adapter))
+            except RadimpressError as error:
+                _log.warning("not_prepared", adapter=str(adapter), kind=type(error).__name__)
 
     def _retired(self) -> Iterator[AdapterVersion]:
         offset = 0

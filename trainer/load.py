@@ -27,9 +27,17 @@ class BaseTokens:
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """Token ids of a conversation that ends where the impression begins."""
+        return list(self.tokenizer(self.prompt_text(prompt), add_special_tokens=False)["input_ids"])
+
+    def prompt_text(self, prompt: str) -> str:
+        """The same conversation as text, with the chat template's own tokens."""
         turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+    def stop_ids(self) -> frozenset[int]:
+        """Token ids that end an impression."""
+        ids = {self.tokenizer.convert_tokens_to_ids(token) for token in self.base.stop}
+        return frozenset(ids | {self.tokenizer.eos_token_id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +66,8 @@ class LoadedBase:
         return self.tokens.prompt_ids(prompt)
 
     def stop_ids(self) -> frozenset[int]:
-        """Token ids that end an impression."""
-        ids = {self.tokenizer.convert_tokens_to_ids(token) for token in self.base.stop}
-        return frozenset(ids | {self.tokenizer.eos_token_id})
+        """See `BaseTokens.stop_ids`."""
+        return self.tokens.stop_ids()
 
 
 def load_tokens(base: BaseModel, folder: Path) -> BaseTokens:

@@ -18,13 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from peft import PeftModel
-
 from radimpress.reports.errors import DeadlineError, OverloadError
 from radimpress.reports.files import write_json
 from radimpress.reports.progress import Track, silent
 from radimpress.server.bench.material import Figure, make_adapter, make_prompts
+from radimpress.server.bench.references import Key, Reference, references
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.inprocess import InProcessEngine, StepTime
 from radimpress.trainer.bundle import CONFIG, AdapterBundle, write_bundle
@@ -44,8 +42,6 @@ _LONGEST = 6
 # How a request ends: it is waited for, closed after some pieces, cancelled at any time, or given a deadline.
 _WAYS = {"whole": 0.7, "close": 0.1, "cancel": 0.1, "deadline": 0.1}
 _MOVES = 0.05
-# Below this distance of the two best logits a batch's rounding may choose the second; it errs by about 1e-5.
-_TIE = 1e-3
 
 
 @dataclass(slots=True)
@@ -102,9 +98,9 @@ def churn(load: Callable[[], LoadedBase], folder: Path, requests: int, track: Tr
         count = _CLINICS * _VERSIONS
         adapters = [_adapter(engine, folder, number) for number in track(range(count), "adapters", count)]
         prompts = [prompt for many, tokens in _PROMPTS for prompt in make_prompts(engine.loaded, many, tokens)]
-        references = _references(load(), adapters, prompts, track)
-        traffic = _Traffic(engine, adapters, _telling(references))
-        traffic.result.alike = len(references) - len(traffic.references)
+        known = references(load(), adapters, prompts, _LONGEST, track=track)
+        traffic = _Traffic(engine, adapters, _telling(known))
+        traffic.result.alike = len(known) - len(traffic.references)
         return asyncio.run(traffic.run(track(range(requests), "churn", requests)))
     finally:
         engine.close()
@@ -138,72 +134,19 @@ class _Watched(InProcessEngine):
         self._were = held
 
 
-@dataclass(frozen=True, slots=True)
-class _Reference:
-    """What PEFT alone writes.
-
-    Attributes:
-        texts: of its first 0, 1, 2, ... tokens.
-        near: texts up to a token that is all but tied with the best one, in its place.
-    """
-
-    texts: list[str]
-    near: list[str]
-
-    def judge(self, text: str, asked: int, whole: bool, result: Churn) -> None:
-        """Compares what a caller got: all of the `asked` tokens, or a beginning."""
-        known = max(at for at in range(asked + 1) if text.startswith(self.texts[at]))
-        result.tokens += known
-        if text == self.texts[asked] if whole else text in self.texts[: asked + 1]:
-            return
-        if any(text.startswith(near) for near in self.near):
-            result.ties += 1
-        else:
-            result.wrong += max(1, asked - known) if whole else 1
+def _judge(one: Reference, text: str, asked: int, whole: bool, result: Churn) -> None:
+    """Compares what a caller got: all of the `asked` tokens, or a beginning."""
+    known = one.known(text, asked)
+    result.tokens += known
+    if text == one.texts[asked] if whole else text in one.texts[: asked + 1]:
+        return
+    if one.tied(text):
+        result.ties += 1
+    else:
+        result.wrong += max(1, asked - known) if whole else 1
 
 
-_Key = tuple[str, str]
-
-
-def _references(
-    loaded: LoadedBase, adapters: Sequence[AdapterBundle], prompts: Sequence[str], track: Track
-) -> dict[_Key, _Reference]:
-    """By adapter's digest (empty for base) and prompt."""
-    model: Any = loaded.model
-    made = {("", prompt): _write(model, loaded, prompt) for prompt in prompts}
-    before = ""
-    for adapter in track(adapters, "references of PEFT", len(adapters)):
-        # Named by digest: to PEFT another version of the same name would be the same adapter.
-        if before:
-            model.load_adapter(adapter.path, adapter.digest)
-            model.set_adapter(adapter.digest)
-            model.delete_adapter(before)
-        else:
-            model = PeftModel.from_pretrained(model, adapter.path, adapter.digest).eval()
-        before = adapter.digest
-        made |= {(adapter.digest, prompt): _write(model, loaded, prompt) for prompt in prompts}
-    return made
-
-
-@torch.inference_mode()
-def _write(model: Any, loaded: LoadedBase, prompt: str) -> _Reference:
-    """The best token, one after the other, whatever it is."""
-    given = torch.tensor([loaded.prompt_ids(prompt)])
-    past, written, texts, near = None, list[int](), [""], []
-    for _ in range(_LONGEST):
-        out = model(input_ids=given, past_key_values=past, use_cache=True)
-        past = out.past_key_values
-        best = out.logits[0, -1].topk(2)
-        first, second = best.indices.tolist()
-        if float(best.values[0] - best.values[1]) < _TIE:
-            near.append(loaded.tokenizer.decode([*written, second]))
-        written.append(first)
-        texts.append(loaded.tokenizer.decode(written))
-        given = best.indices[None, :1]
-    return _Reference(texts, near)
-
-
-def _telling(references: dict[_Key, _Reference]) -> dict[_Key, _Reference]:
+def _telling(references: dict[Key, Reference]) -> dict[Key, Reference]:
     """Those that no other adapter's reference for the same prompt begins like."""
     begun = Counter((prompt, one.texts[_SHORTEST]) for (_, prompt), one in references.items())
     return {key: one for key, one in references.items() if begun[key[1], one.texts[_SHORTEST]] == 1}
@@ -213,7 +156,7 @@ def _telling(references: dict[_Key, _Reference]) -> dict[_Key, _Reference]:
 class _Traffic:
     engine: _Watched
     adapters: Sequence[AdapterBundle]
-    references: dict[_Key, _Reference]
+    references: dict[Key, Reference]
     result: Churn = field(default_factory=Churn)
     chance: random.Random = field(default_factory=lambda: random.Random(0))
     version: list[int] = field(default_factory=lambda: [0] * _CLINICS)
@@ -244,7 +187,7 @@ class _Traffic:
             self.result.refused += 1
             await asyncio.sleep(self.usual / 2)
         whole = bool(got and got[-1].finish)
-        self.references[key].judge("".join(piece.text for piece in got), asked, whole, self.result)
+        _judge(self.references[key], "".join(piece.text for piece in got), asked, whole, self.result)
 
     def _pick(self) -> AdapterBundle | None:
         """The version that some clinic is at, or base."""

@@ -138,12 +138,13 @@ async def _direct(requests: Sequence[bytes], clients: int, engine: Engine, regis
         request = impression_pb2.GenerateImpressionRequest.FromString(data)
         report = report_of(request.request_id, request.report)
         adapter = route(report, table).adapter
-        prepared.append((render(report), registry.bundle(adapter) if adapter else None))
+        limits = Limits(tokens, None, report.modality, report.clinic)
+        prepared.append((render(report), registry.bundle(adapter) if adapter else None, limits))
     waiting, latencies = iter(prepared), list[float]()
 
     async def client() -> None:
-        for prompt, bundle in waiting:
-            latencies.append((await write(engine, prompt, bundle, Limits(tokens))).seconds)
+        for prompt, bundle, limits in waiting:
+            latencies.append((await write(engine, prompt, bundle, limits)).seconds)
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))

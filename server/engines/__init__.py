@@ -10,20 +10,25 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from radimpress.reports.report import Modality
 from radimpress.trainer.bundle import AdapterBundle
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a request may use.
+    """What a request may use, and whose it is.
 
     Attributes:
         max_tokens: written at most.
         deadline: on the clock of `time.monotonic`, in seconds; None waits for ever.
+        modality: of the report; of several engines the one that answers is chosen by it.
+        clinic: of the report, likewise.
     """
 
     max_tokens: int
     deadline: float | None = None
+    modality: Modality = Modality.UNSPECIFIED
+    clinic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +40,14 @@ class Piece:
         finish: "stop" or "length" on the last piece, else empty.
         prompt_tokens: read; set on the last piece.
         tokens: written; set on the last piece.
+        engine: which engine or replica wrote it, where there may be several; set on the last piece.
     """
 
     text: str
     finish: str = ""
     prompt_tokens: int = 0
     tokens: int = 0
+    engine: str = ""
 
 
 class Engine(Protocol):
@@ -90,4 +97,23 @@ class Keeper(Protocol):
 
     def forget(self, digest: str) -> None:
         """Drops an adapter from memory, as soon as no request uses it."""
+        ...
+
+
+@runtime_checkable
+class Preparer(Protocol):
+    """An engine that takes adapters in before anybody asks for them."""
+
+    def prepare(self, adapter: AdapterBundle) -> None:
+        """Begins to load an adapter where there is room; what becomes of it is in the log."""
+        ...
+
+
+@runtime_checkable
+class Distant(Protocol):
+    """An engine on other machines, which may be out of reach now and come back."""
+
+    @property
+    def missing(self) -> str:
+        """Why nothing can be answered now; empty where it can."""
         ...

@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncGenerator
 
 from radimpress.reports.errors import DeadlineError, UnavailableError
-from radimpress.reports.files import stamp
 from radimpress.server.engines import Limits, Piece
-from radimpress.trainer.bundle import CONFIG, WEIGHTS, AdapterBundle
+from radimpress.server.engines.verified import Verified
+from radimpress.trainer.bundle import AdapterBundle
 
 
 class FakeEngine:
@@ -26,14 +26,13 @@ class FakeEngine:
         self.base_digest = base_digest
         self.closed = False
         self._delay = delay
-        self._verified: dict[str, tuple[tuple[int, int, int, int] | None, ...]] = {}
+        self._verified = Verified(lambda adapter: adapter.verify(base_digest))
 
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """Yields the words; keeps deadlines and token limits, and refuses once it is closed, as a real engine does."""
-        if self.closed:
-            raise UnavailableError("the engine is closed")
+        self._check_open()
         if adapter is not None:
-            self._verify(adapter)
+            self._verified.check(adapter)
         words = f"Fake impression by {adapter.digest if adapter else 'base'}.".split(" ")
         said = words[: limits.max_tokens]
         for at, word in enumerate(said):
@@ -42,26 +41,23 @@ class FakeEngine:
             # Once at least, so that others have their turn.
             if self._delay or not at:
                 await asyncio.sleep(self._delay)
+                self._check_open()
             yield Piece(word if at == 0 else f" {word}")
         finish = "stop" if len(said) == len(words) else "length"
         yield Piece("", finish, len(prompt.split()), len(said))
 
     def resident(self) -> frozenset[str]:
         """Digests of the adapters that were verified."""
-        return frozenset(self._verified)
+        return self._verified.held()
 
     def forget(self, digest: str) -> None:
         """Has an adapter verified anew when it is asked again."""
-        self._verified.pop(digest, None)
+        self._verified.forget(digest)
 
     def close(self) -> None:
         """Nothing to free."""
         self.closed = True
 
-    def _verify(self, adapter: AdapterBundle) -> None:
-        """Verifies an adapter, and again only when one of its files was touched, as a real engine reads it once."""
-        folder = str(adapter.path)
-        stamps = stamp(f"{folder}/{WEIGHTS}"), stamp(f"{folder}/{CONFIG}")
-        if self._verified.get(adapter.digest) != stamps:
-            adapter.verify(self.base_digest)
-            self._verified[adapter.digest] = stamps
+    def _check_open(self) -> None:
+        if self.closed:
+            raise UnavailableError("the engine is closed")

@@ -95,7 +95,8 @@ class Shadow:
     async def _write(self, report: Report, prompt: str, adapter: AdapterVersion, answer: Answer) -> Answer:
         began = time.monotonic()
         bundle = await self._registry.brought(adapter)
-        written = await write(self._engine, prompt, bundle, Limits(self._max_tokens))
+        limits = Limits(self._max_tokens, None, report.modality, report.clinic)
+        written = await write(self._engine, prompt, bundle, limits)
         # An impression without words is noticed, as the answer that it would have been.
         noticed = await asyncio.to_thread(annotate, report, extract(written.text), written.finish)
         return replace(

@@ -62,6 +62,7 @@ class Metrics:
         self._noticed = self._counter(
             "noticed_total", "Answers that a check noticed something about.", *_SLICE, "check"
         )
+        self._engines = self._counter("engine_answers_total", "Impressions that an engine or replica wrote.", "engine")
         self._waiting = self._gauge("waiting_requests", "Requests that wait for the engine.")
         self._running = self._gauge("running_requests", "Requests that the engine works on.")
         self._resident = self._gauge("resident_adapter", "1 for each adapter on the device.", "adapter")
@@ -105,6 +106,7 @@ class Metrics:
         prompt_tokens: int,
         tokens: int,
         checks: Iterable[str],
+        engine: str = "",
     ) -> None:
         """An impression was written whole.
 
@@ -118,6 +120,7 @@ class Metrics:
             prompt_tokens: read.
             tokens: written.
             checks: names of those that noticed something.
+            engine: which engine or replica wrote it; empty where there is but one.
         """
         labels = (str(adapter) if adapter else BASE, cell.modality.value, cell.cluster, arm.value)
         found = self._slices.get(labels) or self._slice(labels)
@@ -135,6 +138,8 @@ class Metrics:
             if noticed is None:
                 noticed = found.noticed[check] = self._noticed.labels(*labels, check)
             noticed.inc()
+        if engine:
+            self._engines.labels(engine).inc()
 
     def queue(self, waiting: int, running: int) -> None:
         """How many requests wait for the engine, and how many it works on."""

@@ -27,6 +27,7 @@ OWN = {
     "tokens",
     "trusted_keys",
     "feedback_keys",
+    "engine_token",
 }
 _KEPT = ("type", "enum", "items", "minItems", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 

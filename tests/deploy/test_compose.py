@@ -12,14 +12,23 @@ import pytest
 import yaml
 from compose_spec import PyOptions
 
+from radimpress.server.engines.tgi import APPLIED
+from radimpress.server.settings import ServerSettings
+from radimpress.trainer import fetch
+from radimpress.trainer.bases import find_base
 from tests.deploy.files import DEPLOY, ROOT, program, settings_of
-from tests.deploy.test_image import ENVIRONMENT, LAST
+from tests.deploy.test_image import ENVIRONMENT, LAST, STAGES
 
 FOLDER = DEPLOY / "compose"
 FILES = sorted(FOLDER.glob("*.yaml"))
+# The instruction that makes the folders that the image writes in.
+MADE = [given for instruction, given in STAGES["server"] if instruction == "RUN" and "--directory" in given]
 PAGE = (ROOT / "docs" / "deploy.md").read_text("utf-8")
-# A tag is what a person reads; digests are the business of whoever mirrors the images. The tokens are a path.
-ALLOWED = re.compile(r"CL-0019 .*pinned to a tag|CL-0020 .*'RADIMPRESS_TOKENS'")
+# A tag is what a person reads; digests are the business of whoever mirrors the images. The tokens are paths, and what
+# vLLM and TGI compile for the device is loaded from where they may write.
+ALLOWED = re.compile(
+    r"CL-0019 .*pinned to a tag|CL-0020 .*'RADIMPRESS_(ENGINE_TOKEN|TOKENS)'|CL-0022 .*'/var/cache/(vllm|tgi)'"
+)
 
 
 def _read(path: Path) -> str:
@@ -107,6 +116,87 @@ def test_every_variable_that_must_be_said_is_told(path: Path) -> None:
     for name in re.findall(r"\$\{(\w+)", path.read_text("utf-8")):
         assert not name.startswith("RADIMPRESS_"), "radimpress on the same machine would take it for a setting"
         assert name in PAGE, name
+
+
+ENGINES = ["vllm", "tgi"]
+
+
+def _engine(kind: str) -> tuple[dict[str, Any], ServerSettings]:
+    """The service that holds the model, and what the servers before it are set to."""
+    services = _services(FOLDER / f"{kind}.yaml")
+    (server,) = [one for one in services.values() if "ports" in one and "two" not in one["environment"].values()]
+    return services[kind], settings_of({**ENVIRONMENT, **server["environment"]})
+
+
+def _options(engine: dict[str, Any]) -> dict[str, str]:
+    return dict(word.partition("=")[::2] for word in engine["command"])
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_servers_ask_the_engine_that_is_there_with_its_token(kind: str) -> None:
+    engine, settings = _engine(kind)
+    assert settings.engine == kind
+    port = {"vllm": "8000", "tgi": _options(engine).get("--port")}[kind]
+    assert settings.engine_urls == (f"http://{kind}:{port}",)
+    assert f"http://127.0.0.1:{port}/health" in engine["healthcheck"]["test"][-1]
+    # Findings go to it in the clear: nobody else may ask, and nobody may listen.
+    assert "ports" not in engine
+    key = {"vllm": "VLLM_API_KEY", "tgi": "API_KEY"}[kind]
+    assert "ENGINE_TOKEN:?" in re.findall(rf"\b{key}: (.*)", (FOLDER / f"{kind}.yaml").read_text("utf-8"))[0]
+    assert engine["environment"]["HF_HUB_OFFLINE"] == "1"
+    assert f"deploy/compose/secrets/{settings.engine_token.name}" in PAGE if settings.engine_token else False
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_the_engine_sees_bundles_and_base_where_the_servers_do_and_changes_neither(kind: str) -> None:
+    engine, settings = _engine(kind)
+    (servers,) = {tuple(one["volumes"]) for one in _services(FOLDER / f"{kind}.yaml").values() if "build" in one}
+    theirs = dict(volume.split(":")[:2] for volume in servers)
+    for volume in engine["volumes"]:
+        name, place, how = volume.split(":")
+        assert (theirs[name], how) == (place, "ro")
+    mounted = {volume.split(":")[1] for volume in engine["volumes"]}
+    assert mounted == {settings.bundles, ENVIRONMENT["RADIMPRESS_CACHE"]}
+    assert settings.engine_adapters is None
+    # A new volume is its image's folder's owner's.
+    assert all(place in given for given in MADE for place in mounted)
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_the_model_that_is_brought_is_the_one_that_the_engine_reads(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, settings = _engine(kind)
+    base = find_base(settings.base)
+    python, option, code = _services(FOLDER / f"{kind}.yaml")["model"]["entrypoint"]
+    brought: list[str] = []
+    monkeypatch.setattr(fetch, "base_folder", lambda asked: brought.append(asked.name))
+    exec(compile(code, "model", "exec"), {})
+    assert (python, option, brought) == ("python", "-c", [base.name])
+    if isinstance(base.source, str):
+        read = base.source
+        assert engine["environment"]["HF_HOME"] == ENVIRONMENT["HF_HOME"]
+    else:
+        read = f"{ENVIRONMENT['RADIMPRESS_CACHE']}/bases/{base.source.requirement.replace('==', '-')}"
+    options = _options(engine)
+    assert (options.get("--model") or options.get("--model-id")) == read
+    # What is let in has room.
+    assert int(options.get("--max-model-len") or options["--max-total-tokens"]) >= settings.context
+
+
+def test_vllm_has_the_room_that_the_servers_count_on() -> None:
+    engine, settings = _engine("vllm")
+    options = _options(engine)
+    assert int(options["--max-loras"]) == settings.resident
+    assert int(options["--max-num-seqs"]) == settings.batch
+    assert "--enable-lora" in options
+    assert engine["environment"]["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
+    assert "--no-enable-log-requests" in options
+
+
+def test_tgi_gets_its_adapters_from_the_file_that_the_page_makes() -> None:
+    engine, settings = _engine("tgi")
+    assert set(find_base(settings.base).targets) <= set(APPLIED)
+    (file,) = engine["env_file"]
+    assert f"routes lora-adapters --with unified > deploy/compose/{PurePosixPath(file)}" in PAGE
 
 
 def test_every_server_that_is_published_is_scraped() -> None:

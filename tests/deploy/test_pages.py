@@ -29,7 +29,7 @@ def _ours() -> list[str]:
     found = [
         match
         for text in [*SHELL, *STEPS]
-        for match in re.findall(r"\bradimpress ((?:registry|adapters|keys|tokens|eval|gate) .+)", text)
+        for match in re.findall(r"\bradimpress ((?:registry|adapters|keys|tokens|eval|gate|routes) .+)", text)
     ]
     # In compose, `run --rm SERVICE …` is what the image's command is given.
     found += [match for line in SHELL for match in re.findall(r"run --rm one (.+)", line)]
@@ -65,8 +65,9 @@ def test_every_file_that_is_named_is_there() -> None:
 
 
 def test_what_the_page_says_of_an_installation_is_what_helm_makes_of_it() -> None:
-    (site,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    site, more = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     objects = render(yaml.safe_load(site))
+    assert of_kind(render(yaml.safe_load(site) | yaml.safe_load(more)), "StatefulSet", "-vllm")
     assert f"--namespace {NAMESPACE}" in PAGE
     (container,) = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
     assert settings_of({row["name"]: row.get("value", "word") for row in container["env"]}).rate_per_second == 20
@@ -84,8 +85,9 @@ def test_what_the_page_says_of_an_installation_is_what_helm_makes_of_it() -> Non
 
 def test_the_secrets_that_the_page_makes_are_those_that_pods_ask_for() -> None:
     made = dict(re.findall(r"create secret (?:generic|tls) (\S+) (--.+)", PAGE))
-    objects = render({"bundles": {"claim": "bundles"}})
-    pod = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]
+    vllm = {"vllm": {"enabled": True, "model": "word"}, "secrets": {"engine": "radimpress-engine"}}
+    objects = render({"bundles": {"claim": "bundles"}, **vllm})
+    pod = of_kind(objects, "StatefulSet", "radimpress")["spec"]["template"]["spec"]
     asked = {row["secret"]["secretName"] for row in pod["volumes"] if "secret" in row}
     asked |= {part["secretKeyRef"]["name"] for part in parts(pod) if "secretKeyRef" in part}
     assert set(made) == asked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,6 +63,7 @@ def make_bundle(
     strength: float = 0.5,
     rank: int = 2,
     base: str = "",
+    targets: Sequence[str] = TINY.targets,
     config: Mapping[str, Any] | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> AdapterBundle:
@@ -72,7 +73,7 @@ def make_bundle(
     wrote it.
     """
     torch.manual_seed(seed)
-    wanted = LoraConfig(r=rank, lora_alpha=4, target_modules=list(TINY.targets), task_type="CAUSAL_LM")
+    wanted = LoraConfig(r=rank, lora_alpha=4, target_modules=list(targets), task_type="CAUSAL_LM")
     model: Any = get_peft_model(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), wanted)
     with torch.no_grad():
         for key, tensor in model.named_parameters():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import tomllib
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,14 @@ import pytest
 from radimpress.reports.files import load_reports
 from radimpress.reports.report import Modality
 from radimpress.server.client import Client
+from radimpress.server.registry import Registry
 from radimpress.server.security.audit import Audit
 from radimpress.server.security.caller import Role
 from radimpress.server.security.sealing import Seal
 from radimpress.server.security.tokens import Tokens
 from radimpress.trainer.bundle import WEIGHTS
 from tests.server.commands import Run, at, one_line, run
-from tests.server.conftest import CT_LIST, FINDINGS, Site, change_byte
+from tests.server.conftest import CT_ANY, CT_LIST, FINDINGS, Site, change_byte
 
 __all__ = ["at", "run"]
 
@@ -54,6 +57,50 @@ def test_a_check_finds_a_route_that_no_event_made(run: Run, site: Site, at: list
     site.promote(site.first, CT_LIST)
     _change(site, "UPDATE route_entries SET modality = 'MR'")
     one_line(run("registry", "check", *at), "error: damage: ", "route table 2")
+
+
+def test_what_is_wiped_comes_back_by_one_command_each_way_and_answers_as_before(
+    run: Run, site: Site, at: list[object], tmp_path: Path
+) -> None:
+    first, second = site.promote(site.first, CT_LIST), site.promote(site.second, CT_ANY)
+    asked = {"findings": FINDINGS, "modality": "CT"}
+    with site.serving() as address, Client(address) as client:
+        before = [client.generate(**asked, clinic=clinic, request_id=f"r-{clinic}") for clinic in ("alder", "nobody")]
+    looked = ("routes", "show", *at[:2], "--json")
+    listed = ("adapters", "list", *at[:2], "--json")
+    shown = run(*looked).rows, run(*listed).rows
+    (backed,) = run("registry", "backup", tmp_path / "monday", *at, "--json").rows
+    assert backed["adapters"] == {str(first): first.digest, str(second): second.digest}
+
+    site.registry.close()
+    shutil.rmtree(site.bundles)
+    for file in site.root.glob("registry.db*"):
+        file.unlink()
+    one_line(run(*looked), "adopt clusters first")
+    for file in site.root.glob("registry.db*"):
+        file.unlink()
+
+    (found,) = run("registry", "restore", tmp_path / "monday", *at, "--json").rows
+    assert found == backed
+    assert (run(*looked).rows, run(*listed).rows) == shown
+    assert run("registry", "check", *at, "--json").rows[0]["adapters"] == 2
+    again = replace(site, registry=Registry(site.url, site.bundles))
+    try:
+        with again.serving() as address, Client(address) as client:
+            for clinic, known in zip(("alder", "nobody"), before, strict=True):
+                # Those that were answered are answered as before, and what is new by the same adapter.
+                assert client.generate(**asked, clinic=clinic, request_id=f"r-{clinic}") == known
+                new = client.generate(**asked, clinic=clinic, request_id=f"new-{clinic}")
+                assert (new.text, new.provenance) == (known.text, known.provenance)
+        assert [known.provenance.digest for known in before] == [first.digest, second.digest]
+    finally:
+        again.registry.close()
+
+
+def test_a_backup_is_not_put_over_what_is_there(run: Run, site: Site, at: list[object], tmp_path: Path) -> None:
+    site.promote(site.first, CT_LIST)
+    assert "1 adapters" in run("registry", "backup", tmp_path / "monday", *at).out
+    one_line(run("registry", "restore", tmp_path / "monday", *at), "error: conflict: ", "is there already")
 
 
 @pytest.fixture

@@ -81,3 +81,16 @@ def test_two_tables_are_compared_both_ways(run: Run, site: Site, at: list[object
     assert (change["before"], change["after"], change["cell"]["cluster"]) == ("base", "unified@1", "list")
     assert "unified@1 -> base" in run("routes", "diff", 2, 1, *at[:2]).out
     assert run("routes", "diff", 2, 2, *at[:2], "--json").rows == []
+
+
+def test_what_tgi_must_be_started_with_is_one_line(run: Run, site: Site, at: list[object]) -> None:
+    adapter = site.promote(site.first, CT_LIST)
+    asked = ("routes", "lora-adapters", *at, "--engine-adapters", "/bundles")
+    assert run(*asked).out == f"LORA_ADAPTERS={adapter.digest}=/bundles/{adapter.path}\n"
+    assert run(*asked, "--json").rows == [{"route_table": 2, "adapters": {adapter.digest: f"/bundles/{adapter.path}"}}]
+    assert run(*asked[:2], 1, *asked[2:]).out == "LORA_ADAPTERS=\n"
+    second = site.registry.register(site.path(site.second))
+    (told,) = run(*asked, "--with", "cluster-list", "--json").rows
+    assert set(told["adapters"]) == {adapter.digest, second.digest}
+    one_line(run(*asked, "--with", "nobody"), "error: notfound: ")
+    one_line(run(*asked[:-1], "/a,b"), "error: config: ", "LORA_ADAPTERS cannot")

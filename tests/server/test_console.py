@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 from radimpress.server import console
 
@@ -10,7 +11,7 @@ from radimpress.server import console
 def test_a_name_in_a_table_neither_steers_the_terminal_nor_is_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(console, "OUT", console.Console(width=80))
+    monkeypatch.setattr(console, "OUT", Console(width=80))
     console.table("clinics", ("clinic", "reports"), [("\x1b[2J[red]alder[/red]", 3)])
     said = capsys.readouterr().out
     assert "\x1b[2J" not in said

@@ -20,6 +20,13 @@ from tests.server.conftest import FAKE_BASE, Site
 from tests.server.peer import Held, Peer, refused
 from tests.server.processes import free_port
 
+
+class Away(FakeEngine):
+    """An engine on other machines."""
+
+    missing = "nobody there"
+
+
 READY = ("", "radimpress.v1.ImpressionService", "radimpress.v1.AdapterService", "radimpress.readiness")
 
 
@@ -139,3 +146,12 @@ def test_a_request_that_does_not_end_in_time_is_broken_off(site: Site) -> None:
     peer.channel.close()
     assert time.monotonic() - began < 10
     assert ended[0] in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+def test_without_its_engines_machines_a_server_is_alive_and_not_ready(site: Site) -> None:
+    engine = Away(FAKE_BASE)
+    with site.serving(engine) as address, Peer(address) as peer:
+        assert not any(map(peer.serving, READY))
+        assert peer.serving("radimpress.liveness")
+        engine.missing = ""
+        _until(lambda: all(map(peer.serving, READY)))

@@ -21,13 +21,15 @@ from radimpress.server.client import Client
 from radimpress.server.client_errors import ClientError, TokenError
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fake import FakeEngine
+from radimpress.server.engines.opening import open_engine
 from radimpress.server.registry import Journal, Registry
 from radimpress.server.security.caller import Role
 from radimpress.server.security.sealing import make_key
 from radimpress.server.security.tokens import entry, make_token
 from radimpress.server.security.trail import verify
-from radimpress.server.serve import open_engine, serving
+from radimpress.server.serve import serving
 from radimpress.server.settings import ServerSettings, load_settings
+from radimpress.trainer.bases import base_digest, find_base
 from radimpress.trainer.bundle import AdapterBundle
 from radimpress.v1 import impression_pb2
 from tests.server.conftest import CT_LIST, FAKE_BASE, FINDINGS, Site
@@ -353,3 +355,16 @@ def test_the_fake_engine_is_opened_by_name() -> None:
 def test_an_unknown_base_is_not_found() -> None:
     with pytest.raises(NotFoundError, match="'nobody' is not in the table"):
         open_engine(load_settings(base="nobody"))
+
+
+def test_the_engine_that_asks_a_tgi_needs_no_model_in_memory(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("radimpress.trainer.fetch.base_folder", lambda base, track: tiny_folder)
+    settings = load_settings(engine="tgi", engine_urls=("http://127.0.0.1:1",), engine_token=tmp_path / "token")
+    with pytest.raises(NotFoundError, match="token"):
+        open_engine(settings)
+    (tmp_path / "token").write_text("secret\n", "utf-8")
+    engine = open_engine(settings)
+    assert (engine.base_name, engine.base_digest) == (settings.base, base_digest(find_base(settings.base), tiny_folder))
+    assert not hasattr(engine, "loaded")

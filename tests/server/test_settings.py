@@ -79,6 +79,20 @@ def test_half_a_tls_pair_is_refused(tmp_path: Path, name: str) -> None:
         load_settings(**{name: tmp_path / "file"})
 
 
+@pytest.mark.parametrize("engine", ["vllm", "tgi"])
+def test_an_engine_elsewhere_needs_to_be_told_where(engine: str) -> None:
+    with pytest.raises(ConfigError, match=f"{engine} needs urls"):
+        load_settings(engine=engine)
+    urls = ("http://engine-0.engine:8080", "https://[::1]:8443")
+    assert load_settings(engine=engine, engine_urls=urls).engine_urls == urls
+
+
+@pytest.mark.parametrize("url", ["engine:8080", "ftp://engine", "http://engine:8080/v1", "http://user:word@engine", ""])
+def test_an_engines_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^engine_urls"):
+        load_settings(engine="tgi", engine_urls=(url,))
+
+
 def test_an_unknown_key_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="bathc: Extra inputs are not permitted"):
         load_settings(bathc=3)

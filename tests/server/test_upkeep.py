@@ -11,6 +11,7 @@ from radimpress.reports.errors import UnavailableError
 from radimpress.server.engines.fake import FakeEngine
 from radimpress.server.telemetry import Metrics
 from radimpress.server.upkeep import Upkeep
+from radimpress.trainer.bundle import AdapterBundle
 from tests.server.conftest import CT_LIST, FAKE_BASE, MR_LIST, Site, certificate
 from tests.server.peer import Peer
 
@@ -58,6 +59,37 @@ def test_a_retired_adapter_leaves_memory(site: Site) -> None:
         while engine.resident() != {site.second.digest}:
             assert time.monotonic() < until
             time.sleep(0.02)
+
+
+def test_what_a_table_names_is_loaded_before_it_is_asked_for(site: Site, tmp_path: Path) -> None:
+    class Ahead(FakeEngine):
+        def prepare(self, adapter: AdapterBundle) -> None:
+            prepared.append(adapter.digest)
+
+    prepared: list[str] = []
+    with site.serving(Ahead(FAKE_BASE)):
+        site.promote(site.first, CT_LIST, MR_LIST)
+        until = time.monotonic() + 5
+        while prepared != [site.first.digest]:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+def test_a_bundle_that_is_gone_ends_no_preparing(site: Site, tmp_path: Path) -> None:
+    class Ahead(FakeEngine):
+        def prepare(self, adapter: AdapterBundle) -> None:
+            prepared.append(adapter.digest)
+
+    prepared: list[str] = []
+    site.promote(site.first, CT_LIST)
+    site.promote(site.second, MR_LIST)
+    site.first.path.rename(tmp_path / "away")
+    upkeep = Upkeep(site.registry, Ahead(FAKE_BASE), Purged(), Metrics())  # type: ignore[arg-type]
+    upkeep.changed(site.registry.table())
+    until = time.monotonic() + 5
+    while prepared != [site.second.digest]:
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_figures_of_tables_trials_memory_and_journal_are_told(site: Site) -> None:

@@ -16,18 +16,17 @@ import pytest
 
 from radimpress.reports.cache import cache_folder
 from radimpress.reports.errors import ConfigError, EngineError
-from radimpress.server.bench import vllm
+from radimpress.server.bench import vllm, vllm_server
 from radimpress.server.bench.material import make_adapter, make_prompts
 from radimpress.server.bench.vllm import (
-    VLLM,
     Asked,
     VllmPeer,
     figures_beside_vllm,
     seconds,
     step_seconds,
     vllm_peer,
-    vllm_python,
 )
+from radimpress.server.bench.vllm_server import VLLM, vllm_python
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.inprocess import InProcessEngine
 from radimpress.trainer.bases import DEFAULT_BASE, find_base
@@ -84,7 +83,8 @@ ThreadingHTTPServer(("127.0.0.1", int(given["--port"])), Face).serve_forever()
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # The real one's switches have no values, which would set the stand-in's pairs off.
-    monkeypatch.setattr(vllm, "_SWITCHES", ())
+    for module in (vllm, vllm_server):
+        monkeypatch.setattr(module, "_SWITCHES", ())
     path = tmp_path / "python"
     path.write_text(STAND_IN.format(python=sys.executable), "utf-8")
     path.chmod(0o755)
@@ -279,9 +279,9 @@ def test_a_peer_ends_with_an_error_in_the_block(stand_in: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from radimpress.server.bench import vllm
+from radimpress.server.bench import vllm, vllm_server
 
-vllm._SWITCHES = ()
+vllm._SWITCHES = vllm_server._SWITCHES = ()
 with vllm.vllm_peer(Path(sys.argv[1]), Path("good"), [], list, context=64) as peer:
     print(peer.group, flush=True)
     os.kill(os.getpid(), 9)

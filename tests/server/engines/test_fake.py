@@ -82,3 +82,16 @@ def test_once_closed_it_refuses() -> None:
     assert engine.closed
     with pytest.raises(UnavailableError, match="closed"):
         _ask(engine)
+
+
+def test_its_end_ends_what_is_in_hand() -> None:
+    engine = FakeEngine(delay=0.01)
+
+    async def ask() -> None:
+        async with aclosing(engine.generate("a prompt", None, Limits(9))) as pieces:
+            await anext(pieces)
+            engine.close()
+            with pytest.raises(UnavailableError, match="closed"):
+                await anext(pieces)
+
+    asyncio.run(ask())

@@ -147,3 +147,11 @@ def test_two_servers_of_one_process_share_nothing() -> None:
     one, other = Metrics(), Metrics()
     one.table(3)
     assert value(other, "route_table") == 0
+
+
+def test_answers_are_counted_by_the_engine_that_wrote_where_there_are_several() -> None:
+    metrics = Metrics()
+    answer(metrics)
+    assert series(metrics, "engine_answers_total") == []
+    answer(metrics, engine="http://vllm-0:8000")
+    assert value(metrics, "engine_answers_total", engine="http://vllm-0:8000") == 1

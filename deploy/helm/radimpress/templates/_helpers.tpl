@@ -22,6 +22,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* One for each vLLM, by its own name: which of them holds which adapter is the servers' business. */}}
+{{- define "radimpress.vllm.urls" -}}
+{{- $found := list }}
+{{- range $at := until (int .Values.vllm.replicas) }}
+{{- $found = append $found (printf "http://%s-vllm-%d.%s-vllm.%s.svc:8000" (include "radimpress.name" $) $at (include "radimpress.name" $) $.Release.Namespace) }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
 {{- define "radimpress.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 10001
@@ -71,6 +80,22 @@ capabilities: {drop: [ALL]}
 - name: RADIMPRESS_FEEDBACK_KEYS
   value: {{ include "radimpress.paths" (list "seal" .Values.secrets.sealKeys) | quote }}
 {{- end }}
+{{- if .Values.secrets.engine }}
+- name: RADIMPRESS_ENGINE_TOKEN
+  value: /run/radimpress/engine/token
+{{- end }}
+{{- if .Values.vllm.enabled }}
+- name: RADIMPRESS_ENGINE
+  value: vllm
+- name: RADIMPRESS_ENGINE_URLS
+  value: {{ include "radimpress.vllm.urls" . | quote }}
+- name: RADIMPRESS_CONTEXT
+  value: {{ .Values.vllm.contextTokens | quote }}
+- name: RADIMPRESS_BATCH
+  value: {{ min 256 (mul .Values.vllm.sequences .Values.vllm.replicas) | quote }}
+- name: RADIMPRESS_RESIDENT
+  value: {{ .Values.vllm.adapters | quote }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 - name: RADIMPRESS_{{ upper $name }}
   value: {{ (kindIs "string" $value | ternary $value (toJson $value)) | quote }}
@@ -100,7 +125,7 @@ envFrom:
 {{- if .Values.bundles.claim }}
 - {name: bundles, mountPath: /var/lib/radimpress/bundles}
 {{- end }}
-{{- range $name := list "tls" "tokens" "trusted" "seal" }}
+{{- range $name := list "tls" "tokens" "trusted" "seal" "engine" }}
 {{- if index $.Values.secrets $name }}
 - {name: {{ $name }}, mountPath: /run/radimpress/{{ $name }}, readOnly: true}
 {{- end }}
@@ -114,7 +139,7 @@ envFrom:
 - name: bundles
   persistentVolumeClaim: {claimName: {{ .Values.bundles.claim }}}
 {{- end }}
-{{- range $name := list "tls" "tokens" "trusted" "seal" }}
+{{- range $name := list "tls" "tokens" "trusted" "seal" "engine" }}
 {{- with index $.Values.secrets $name }}
 - name: {{ $name }}
   secret: {secretName: {{ . }}, defaultMode: 0440}

@@ -1,0 +1,66 @@
+"""Adapters whose files were read and found good, for engines that have them read elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from radimpress.reports.files import stamp
+from radimpress.server.engines.threads import forgo_team
+from radimpress.trainer.bundle import CONFIG, WEIGHTS, AdapterBundle
+
+_Stamps = tuple[tuple[int, int, int, int] | None, ...]
+
+
+class Examined:
+    """Examines an adapter when it is first asked for, and again only when one of its files was touched.
+
+    For one event loop: whoever asks while it is examined waits for the same outcome.
+
+    Args:
+        examine: reads and checks all of an adapter; called on a thread of its own.
+    """
+
+    def __init__(self, examine: Callable[[AdapterBundle], None]) -> None:
+        self._examine = examine
+        self._good: dict[str, _Stamps] = {}
+        self._asked: dict[tuple[str, _Stamps], asyncio.Future[None]] = {}
+        self._thread = ThreadPoolExecutor(1, "radimpress-examiner", forgo_team)
+
+    async def check(self, adapter: AdapterBundle) -> None:
+        """Returns where every file is as it should be.
+
+        Raises:
+            BundleError: what `examine` raises.
+        """
+        stamps = _stamps(adapter)
+        if self._good.get(adapter.digest) == stamps:
+            return
+        key = adapter.digest, stamps
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = self._asked[key] = asyncio.wrap_future(self._thread.submit(self._examine, adapter))
+            asked.add_done_callback(lambda done: self._settle(key, done))
+        # Whoever leaves must not take the others' examination along.
+        await asyncio.shield(asked)
+
+    def forget(self, digest: str) -> None:
+        """Has an adapter examined anew when it is asked for again."""
+        self._good.pop(digest, None)
+
+    def close(self) -> None:
+        """Waits for the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _settle(self, key: tuple[str, _Stamps], done: asyncio.Future[None]) -> None:
+        self._asked.pop(key, None)
+        self._good.pop(key[0], None)
+        # Taken before the files were read, so that a change meanwhile is seen the next time.
+        if not done.cancelled() and done.exception() is None:
+            self._good[key[0]] = key[1]
+
+
+def _stamps(adapter: AdapterBundle) -> _Stamps:
+    folder = str(adapter.path)
+    return stamp(f"{folder}/{WEIGHTS}"), stamp(f"{folder}/{CONFIG}")

@@ -1,0 +1,148 @@
+"""What a TGI is taken to hold, and which of several is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from radimpress.reports.errors import (
+    BundleError,
+    EngineError,
+    UnavailableError,
+)
+from radimpress.server.engines import tgi_replica
+from radimpress.server.engines.tgi import TgiEngine
+from radimpress.trainer.bundle import AdapterBundle
+from radimpress.trainer.load import BaseTokens
+from tests.server.engines.tgi_case import (
+    bundles,
+    do,
+    engine_of,
+    pieces_of,
+    refused_by,
+    said_by,
+    stand_in,
+    text_of,
+    tokens,
+)
+
+__all__ = ["bundles", "tokens"]
+
+
+def test_an_adapter_that_it_does_not_hold_is_refused_and_base_is_not_given_out(
+    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle]
+) -> None:
+    stand = stand_in(tokens, bundles[0])
+    error = refused_by(tokens, stand, adapter=bundles[1])
+    assert isinstance(error, BundleError)
+    assert "lora-adapters" in str(error)
+    assert stand.asked == []
+
+
+@pytest.mark.parametrize("rounding", [0.0, 0.1, 0.3])
+def test_rounding_is_not_taken_for_an_adapter(
+    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle], rounding: float
+) -> None:
+    stand = stand_in(tokens)
+    stand.rounding = rounding
+    assert isinstance(refused_by(tokens, stand, adapter=bundles[0]), BundleError)
+
+
+def test_a_restart_without_the_adapter_ends_the_answer_in_an_error(
+    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle]
+) -> None:
+    stand = stand_in(tokens, *bundles)
+    stand.restart = stand.adapters.clear
+    assert "any longer" in str(refused_by(tokens, stand, adapter=bundles[0]))
+
+
+def test_a_restart_with_another_adapter_under_that_name_ends_it_too(
+    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle]
+) -> None:
+    stand = stand_in(tokens, *bundles)
+
+    async def work(engine: TgiEngine) -> None:
+        for adapter in bundles:
+            await pieces_of(engine, adapter)
+        # Whoever wrote its LORA_ADAPTERS took the other's folder.
+        likeliest = stand._likeliest
+        other = {"adapter_id": bundles[1].digest}
+        stand._likeliest = lambda body: likeliest({"parameters": body["parameters"] | other})  # type: ignore
+        with pytest.raises(EngineError, match="any longer"):
+            await pieces_of(engine, bundles[0])
+
+    do(tokens, stand, work=work)
+
+
+def test_every_answer_is_proved_before_and_after_and_those_at_once_share_the_proof(
+    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle]
+) -> None:
+    stand = stand_in(tokens, *bundles)
+    stand.seconds = 0.02
+
+    async def work(engine: TgiEngine) -> None:
+        await pieces_of(engine, bundles[0])
+        # The base model, the same beside the adapter when it is new, and the adapter once more after it: each by three
+        # prompts.
+        looked = [body["parameters"].get("adapter_id") for body in stand.looked]
+        assert looked == [None] * 6 + [bundles[0].digest] * 6
+        await pieces_of(engine, bundles[0])
+        assert len(stand.looked) == 15
+        await asyncio.gather(*(pieces_of(engine, bundles[0]) for _ in range(20)))
+        assert 18 <= len(stand.looked) < 45
+
+    do(tokens, stand, work=work)
+
+
+def test_one_that_cannot_be_reached_is_passed_over_and_tried_again(
+    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tgi_replica, "AGAIN_SECONDS", 60.0)
+    first, second = stand_in(tokens, *bundles), stand_in(tokens, *bundles)
+    first.status = 502
+
+    async def work(engine: TgiEngine) -> None:
+        for _ in range(4):
+            assert await text_of(engine, bundles[0]) == f"Written by {bundles[0].digest[:12]}."
+        assert (len(first.headers), len(second.asked)) == (1, 4)
+        first.status, second.status = 0, 503
+        # A minute later.
+        engine._replicas[0]._away_until = time.monotonic()
+        await text_of(engine, bundles[0])
+        assert len(first.asked) == 1
+
+    do(tokens, first, second, work=work)
+
+
+def test_none_that_can_be_reached_is_told_at_once(tokens: BaseTokens) -> None:
+    engine = engine_of(tokens, ["http://127.0.0.1:1"])
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1 cannot be reached"):
+        asyncio.run(pieces_of(engine))
+    with pytest.raises(UnavailableError, match="no TGI"):
+        asyncio.run(pieces_of(engine))
+
+
+def test_one_without_the_adapter_is_passed_over(
+    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle]
+) -> None:
+    first, second = stand_in(tokens, bundles[0]), stand_in(tokens, *bundles)
+    assert "".join(one.text for one in said_by(tokens, first, second, adapter=bundles[1])).endswith(
+        f"{bundles[1].digest[:12]}."
+    )
+    assert first.asked == []
+
+
+def test_one_with_another_base_model_is_not_asked(tokens: BaseTokens) -> None:
+    first, second = stand_in(tokens), stand_in(tokens)
+    second.base = 0.6
+
+    async def work(engine: TgiEngine) -> None:
+        await pieces_of(engine)
+        first.status = 503
+        with pytest.raises(EngineError, match="another base model"):
+            await pieces_of(engine)
+        assert second.asked == []
+
+    do(tokens, first, second, work=work)
