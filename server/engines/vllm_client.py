@@ -244,10 +244,10 @@ class VllmClient:
         """Turns what can happen to a connection, and text that is no answer, into our errors."""
         try:
             yield
-        except httpx2.TransportError as error:
-            raise GoneError(f"vLLM cannot be reached ({type(error).__name__})") from error
         except (httpx2.SSEError, ValueError, KeyError, TypeError, IndexError) as error:
             raise EngineError(f"vLLM's answer cannot be read ({type(error).__name__})") from None
+        except httpx2.TransportError as error:
+            raise GoneError(f"vLLM cannot be reached ({type(error).__name__})") from error
 
 
 def _refusal(answer: httpx2.Response) -> Exception:

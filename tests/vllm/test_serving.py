@@ -165,6 +165,7 @@ def test_with_two_servers_one_may_be_killed_and_start_anew(
         assert engine.missing == ""
         assert sum(one.up for one in engine._replicas) == 1
 
+
 @pytest.mark.timeout(1800)
 def test_a_server_that_starts_anew_under_load_gets_its_adapters_again(
     site: Site,
