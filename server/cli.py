@@ -24,6 +24,7 @@ from radimpress.server.cli_bench import (
 )
 from radimpress.server.cli_bench_engine import bench_engine, bench_vllm
 from radimpress.server.cli_cluster import cluster_app
+from radimpress.server.cli_engine import engine_app
 from radimpress.server.cli_eval import eval_app
 from radimpress.server.cli_gate import gate_app
 from radimpress.server.cli_pipeline import demo, reports_app
@@ -48,6 +49,7 @@ app.add_typer(adapters_app, name="adapters")
 app.add_typer(routes_app, name="routes")
 app.command("serve")(serve)
 app.command("generate")(generate)
+app.add_typer(engine_app, name="engine")
 app.add_typer(registry_app, name="registry")
 app.add_typer(audit_app, name="audit")
 app.add_typer(tokens_app, name="tokens")

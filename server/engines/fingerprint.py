@@ -14,6 +14,8 @@ from statistics import fmean
 # For each prompt: token id -> logarithm of its probability.
 Fingerprint = Sequence[Mapping[int, float]]
 
+# Tokens for each prompt.
+LIKELIEST = 10
 PROBES = (
     "Findings: The lungs are clear.",
     "Modality: CT\nFindings: No acute fracture. The left kidney has a cyst of 12 mm.",

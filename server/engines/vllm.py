@@ -27,8 +27,9 @@ from radimpress.reports.errors import (
 )
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.examined import Examined
-from radimpress.server.engines.fingerprint import PROBES, Fingerprint
+from radimpress.server.engines.fingerprint import Fingerprint
 from radimpress.server.engines.fitting import Fitting
+from radimpress.server.engines.reference import kept_reference, probe_ids
 from radimpress.server.engines.vllm_client import GoneError, UnknownModelError, VllmClient
 from radimpress.server.engines.vllm_replica import Replica
 from radimpress.server.engines.vllm_residence import Residence
@@ -230,8 +231,11 @@ class VllmEngine:
     async def _open(
         self, urls: Sequence[str], shared: Shared, token: str, resident: int, every: float
     ) -> list[Replica]:
-        prints: dict[str, Fingerprint] = {}
-        probes = [self._tokens.prompt_ids(text) for text in PROBES]
+        probes = probe_ids(self._tokens)
+        reference = kept_reference(self.base_digest, probes)
+        prints: dict[str, Fingerprint] = {} if reference is None else {"": reference}
+        if reference is None:
+            _log.warning("no_fingerprint_of_base", base=self.base_name, told="radimpress engine fingerprint takes it")
         replicas = []
         for url in urls:
             client = VllmClient(url, token)

@@ -22,6 +22,7 @@ from typing import Any
 import httpx2
 
 from radimpress.reports.errors import BundleError, ConfigError, EngineError, OverloadError, UnavailableError
+from radimpress.server.engines.fingerprint import LIKELIEST
 
 _CONNECT = 5.0
 _SHORT = 10.0
@@ -33,7 +34,6 @@ _SILENCE = 120.0
 _RETRY_MAX = 30.0
 _TOLD_MAX = 200
 _BROKEN = 500
-_LIKELIEST = 10
 _MAX_LORA = re.compile(r'^vllm:lora_requests_info\{[^}]*max_lora="(\d+)"', re.MULTILINE)
 # All that decides what greedy decoding writes, so that no generation_config.json of the model's has a say.
 _GREEDY: Mapping[str, Any] = {
@@ -157,7 +157,7 @@ class VllmClient:
             "model": model,
             "prompt": [list(ids) for ids in prompts],
             "max_tokens": 1,
-            "logprobs": _LIKELIEST,
+            "logprobs": LIKELIEST,
             "return_tokens_as_token_ids": True,
             **_GREEDY,
         }
@@ -244,10 +244,10 @@ class VllmClient:
         """Turns what can happen to a connection, and text that is no answer, into our errors."""
         try:
             yield
-        except httpx2.TransportError as error:
-            raise GoneError(f"vLLM cannot be reached ({type(error).__name__})") from error
         except (httpx2.SSEError, ValueError, KeyError, TypeError, IndexError) as error:
             raise EngineError(f"vLLM's answer cannot be read ({type(error).__name__})") from None
+        except httpx2.TransportError as error:
+            raise GoneError(f"vLLM cannot be reached ({type(error).__name__})") from error
 
 
 def _refusal(answer: httpx2.Response) -> Exception:

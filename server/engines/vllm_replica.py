@@ -145,7 +145,7 @@ class Replica:
         self.residence.base = bases[0].name
         found = await self.client.likeliest(bases[0].name, self.residence.probes)
         if apart(self.residence.prints.setdefault("", found), found):
-            raise ConfigError("its base model answers differently from that of the server looked at first")
+            raise ConfigError("its base model answers differently from the fingerprint that was kept or taken first")
         room = await self.client.room()
         self.residence.room = min(self.resident, room or self.resident)
         self.up, self.why, self.renewing = True, "", False

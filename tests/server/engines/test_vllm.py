@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
@@ -70,6 +71,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Pat
     model = Phi3ForCausalLM(Phi3Config.from_pretrained(tiny_folder))
     # As sure of itself as a model that was trained; two that know nothing say nearly the same.
     model.lm_head.weight.data.mul_(30)
+    shutil.copytree(tiny_folder, folder, dirs_exist_ok=True)
     model.save_pretrained(folder)
     return folder
 
