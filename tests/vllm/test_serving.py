@@ -26,7 +26,7 @@ from tests.vllm.conftest import Site
 REQUESTS = int(os.environ.get("VLLM_TEST_REQUESTS", "1000"))
 CLIENTS = 24
 TOKENS = 8
-PROMPTS = 12
+PROMPTS = max(2, min(8, REQUESTS // 100))
 
 
 async def _load(
@@ -94,7 +94,7 @@ def _wrong(
 @pytest.fixture(scope="module")
 def prompts(site: Site) -> list[str]:
     loaded = load_base(find_base(DEFAULT_BASE), site.folder)
-    return make_prompts(loaded, PROMPTS, 48)
+    return make_prompts(loaded, PROMPTS, 40)
 
 
 @pytest.fixture(scope="module")
