@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,10 @@ from radimpress.trainer.bases import base_digest
 from radimpress.trainer.bundle import AdapterBundle, check_targets
 from radimpress.trainer.checkpoint import CHECKPOINT, alone
 from radimpress.trainer.fit import fit
+from radimpress.trainer.load import load_base
 from radimpress.trainer.plan import UNIFIED, PlannedAdapter
 from radimpress.trainer.settings import FitSettings
+from radimpress.trainer.write_up import Rate
 from tests.conftest import TINY
 
 # peft asks transformers by an old name.
@@ -50,6 +53,7 @@ def _fit(
     start: AdapterBundle | None = None,
     budget_usd: float = 0.0,
     track: Track = silent,
+    rate: Rate | None = None,
 ) -> AdapterBundle:
     planned = PlannedAdapter(name, None, start.name if start else None, reports)
     return fit(
@@ -63,6 +67,7 @@ def _fit(
         into=into,
         budget_usd=budget_usd,
         track=track,
+        rate=rate,
     )
 
 
@@ -226,7 +231,7 @@ def test_a_track_sees_every_step(tiny_folder: Path, tmp_path: Path) -> None:
     assert len(seen) > 1
 
 
-def _record(into: Path, bundle: AdapterBundle) -> list[dict[str, float]]:
+def _record(into: Path, bundle: AdapterBundle) -> list[dict[str, Any]]:
     path = into / "runs" / f"{bundle.name}-{bundle.digest[:16]}" / "record.jsonl"
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
@@ -240,6 +245,101 @@ def test_the_run_record_stays_beside_the_bundle(fitted: AdapterBundle, home: Pat
     rates = [row["learning_rate"] for row in steps]
     assert rates[0] == SETTINGS.learning_rate
     assert rates == sorted(rates, reverse=True)
+
+
+def _words(impression: str, reference: str) -> dict[str, float]:
+    return {"words": float(len(impression.split())), "reference": float(len(reference.split()))}
+
+
+PRICED = SETTINGS.model_copy(update={"price_per_hour": 3600.0})
+WRITING = SETTINGS.model_copy(update={"validation_written": 3, "written_steps": 3})
+
+
+def test_what_the_model_writes_is_told_in_figures_and_quoted_only_to_the_owner(
+    tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path
+) -> None:
+    bundle = _fit(tiny_folder, tmp_path, settings=WRITING, rate=_words)
+    # It is the same adapter as without.
+    assert bundle.digest == fitted.digest
+    written = bundle.manifest["written"]
+    assert written["reports"] == written["scores"]["all"]["reports"] == 3
+    assert written["scores"]["all"]["reference"] == pytest.approx(
+        sum(len(report.impression.split()) for report in VALIDATION) / 3, abs=1e-3
+    )
+    rows = _record(tmp_path, bundle)
+    steps = bundle.manifest["steps"]["made"]
+    assert [row["step"] for row in rows if "written" in row] == [*range(3, steps, 3), steps]
+    assert rows[-2]["written"] == written
+    samples = tmp_path / "runs" / f"{UNIFIED}-{bundle.digest[:16]}" / "samples.jsonl"
+    assert stat.S_IMODE(samples.stat().st_mode) == 0o600
+    assert len(samples.read_text("utf-8").splitlines()) == 3
+    texts = "".join(path.read_text("utf-8") for path in samples.parent.iterdir() if path != samples)
+    texts += (bundle.path / "manifest.json").read_text("utf-8")
+    assert all(report.impression in samples.read_text("utf-8") for report in VALIDATION)
+    assert not any(report.impression in texts for report in VALIDATION)
+
+
+def test_a_fit_that_was_broken_off_has_written_what_a_whole_one_has(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = WRITING.model_copy(update={"written_steps": 2})
+    whole = _fit(tiny_folder, tmp_path / "whole", settings=settings, rate=_words)
+    with pytest.raises(_BrokenError):
+        _fit(tiny_folder, tmp_path / "broken", settings=settings, rate=_words, track=_broken_at(3))
+    again = _fit(tiny_folder, tmp_path / "broken", settings=settings, rate=_words)
+
+    def scores(into: Path, bundle: AdapterBundle) -> list[Any]:
+        return [(row["step"], row["written"]["scores"]) for row in _record(into, bundle) if "written" in row]
+
+    assert again.digest == whole.digest
+    assert len(scores(tmp_path / "whole", whole)) > 2
+    assert scores(tmp_path / "broken", again) == scores(tmp_path / "whole", whole)
+
+
+def test_seconds_that_were_lost_with_an_attempt_are_paid_all_the_same(tiny_folder: Path, tmp_path: Path) -> None:
+    work = _broken(tiny_folder, tmp_path, 3, PRICED)
+    with (work / "spent.jsonl").open("a", encoding="utf-8") as lines:
+        # As a long attempt would leave that was killed before its first checkpoint.
+        lines.write('{"seconds": 1000.0, "dollars": 500.0}\n')
+    again = _fit(tiny_folder, tmp_path, settings=PRICED)
+    assert 1000 < again.manifest["seconds"] < 1500
+    assert again.manifest["cost_usd"] == pytest.approx(again.manifest["seconds"] - 500, abs=0.1)
+    assert _record(tmp_path, again)[-2]["seconds"] > 1000
+
+
+def test_a_budget_that_lost_attempts_have_spent_is_spent(tiny_folder: Path, tmp_path: Path) -> None:
+    work = _broken(tiny_folder, tmp_path, 3, PRICED)
+    with (work / "spent.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write('{"seconds": 1000.0, "dollars": 500.0}\n')
+    again = _fit(tiny_folder, tmp_path, settings=PRICED, budget_usd=500.0)
+    assert (again.manifest["stopped"], again.manifest["steps"]["made"]) == ("budget", 2)
+
+
+def test_a_record_that_a_kill_kept_from_its_bundle_is_put_there_by_the_next(
+    tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "_put_away", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _fit(tiny_folder, tmp_path)
+    _refuse_training(monkeypatch)
+    bundle = _fit(tiny_folder, tmp_path)
+    assert [row["step"] for row in _record(tmp_path, bundle)] == [row["step"] for row in fitted.manifest["history"][1:]]
+    assert not list(tmp_path.glob(".fit-*"))
+
+
+def test_a_base_in_four_bits_keeps_its_gradients_after_a_validation(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on a CPU with AVX512-BF16.
+    monkeypatch.setattr("bitsandbytes.nn.modules.has_avx512bf16", lambda: True)
+    loaded = load_base(TINY, tiny_folder, "nf4")
+    with torch.no_grad():
+        loaded.model(torch.tensor([[5, 6, 7]]))
+    states = [module.weight.quant_state for module in loaded.model.modules() if hasattr(module, "compute_dtype")]
+    assert len(states) >= 8
+    assert not any(getattr(state, "packing_format_for_cpu", False) for state in states)
 
 
 class _BrokenError(Exception):
@@ -257,10 +357,10 @@ def _broken_at(step: int) -> Any:
     return track
 
 
-def _broken(folder: Path, into: Path, step: int) -> Path:
+def _broken(folder: Path, into: Path, step: int, settings: FitSettings = SETTINGS) -> Path:
     """Breaks a fit off before a step (the first is 0), and gives its folder of work."""
     with pytest.raises(_BrokenError):
-        _fit(folder, into, track=_broken_at(step))
+        _fit(folder, into, settings=settings, track=_broken_at(step))
     (work,) = into.glob(".fit-*")
     return work
 
@@ -313,9 +413,6 @@ def test_two_fits_do_not_share_a_folder(tiny_folder: Path, tmp_path: Path) -> No
     with alone(tmp_path), pytest.raises(ConflictError, match="another process fits"):
         _fit(tiny_folder, tmp_path)
     assert _fit(tiny_folder, tmp_path, reports=REPORTS[:2]).name == UNIFIED
-
-
-PRICED = SETTINGS.model_copy(update={"price_per_hour": 3600.0})
 
 
 def test_a_budget_ends_a_fit_with_a_usable_adapter_and_a_larger_one_goes_on(
