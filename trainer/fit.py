@@ -27,10 +27,11 @@ from radimpress.trainer.load import LoadedBase, load_base
 from radimpress.trainer.loop import BUDGET, run_loop
 from radimpress.trainer.pack import pack
 from radimpress.trainer.plan import PlannedAdapter
-from radimpress.trainer.record import RECORD, SAMPLES, run_folder, work_folder
+from radimpress.trainer.record import RECORD, SAMPLES, run_folder, run_of, work_folder
 from radimpress.trainer.settings import FitSettings
 from radimpress.trainer.spent import SPENT, read_lines
 from radimpress.trainer.together import Team, open_team
+from radimpress.trainer.watch import check_watchers, tell_watchers
 from radimpress.trainer.write_up import Rate, choose, write_up
 
 
@@ -63,6 +64,7 @@ def fit(
         DamageError: the checkpoint is not what was written.
     """
     key = _key(planned, validation, base_digest(base, base_folder), settings, start, clusters_digest)
+    check_watchers(settings)
     team = open_team()
     # Who fits along may: the first of the team holds the folder for all.
     with alone(into) if team.first else nullcontext():
@@ -71,6 +73,7 @@ def fit(
         if known is not None:
             if team.first:
                 _put_away(known, into, work)
+                tell_watchers(run_of(into, known), settings)
             return known
         torch.manual_seed(settings.seed)
         loaded = load_base(base, base_folder, settings.quantisation)
@@ -78,8 +81,19 @@ def fit(
         if not getattr(loaded.model, "is_quantized", False):
             torch.nn.Module.to(loaded.model, team.device)
         return _fit(
-            *(planned, validation, loaded, settings, start, clusters_digest),
-            *(into, budget_usd, track, rate, key, work, team),
+            planned,
+            validation,
+            loaded,
+            settings,
+            start,
+            clusters_digest,
+            into,
+            budget_usd,
+            track,
+            rate,
+            key,
+            work,
+            team,
         )
 
 
@@ -150,7 +164,8 @@ def _fit(
             "too_long": len(learn.too_long),
             "tokens": learn.tokens,
         },
-        "settings": settings.model_dump(),
+        # Where runs are told is the site's own business, and may hold a password.
+        "settings": settings.model_dump(exclude={"tensorboard", "mlflow"}),
         "history": trained.history,
         "steps": {"made": trained.steps, "planned": trained.planned},
         "stopped": trained.stopped,
@@ -159,12 +174,12 @@ def _fit(
         "cost_usd": round(trained.spent.dollars, 4),
         "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
     }
-    bundle = team.told(_write(model, manifest, into, work) if team.first else None)
+    bundle = team.told(_write(model, manifest, settings, into, work) if team.first else None)
     assert bundle is not None
     return bundle
 
 
-def _write(model: PeftModel, manifest: dict[str, Any], into: Path, work: Path) -> AdapterBundle:
+def _write(model: PeftModel, manifest: dict[str, Any], settings: FitSettings, into: Path, work: Path) -> AdapterBundle:
     """The bundle, and its run record beside it."""
     side = side_folder(into)
     try:
@@ -174,6 +189,7 @@ def _write(model: PeftModel, manifest: dict[str, Any], into: Path, work: Path) -
     finally:
         shutil.rmtree(side, ignore_errors=True)
     _put_away(bundle, into, work)
+    tell_watchers(run_of(into, bundle), settings)
     return bundle
 
 

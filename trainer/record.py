@@ -22,6 +22,8 @@ RECORD = "record.jsonl"
 SAMPLES = "samples.jsonl"
 RUNS = "runs"
 OPEN = "open"
+# Beside modalities, in what was written for validation.
+ALL = "all"
 _WORK = ".fit-"
 _DIGITS = 16
 
@@ -78,6 +80,13 @@ class Run:
         """A figure by step."""
         return [(row["step"], row[name]) for row in self.rows if name in row]
 
+    @property
+    def validations(self) -> list[tuple[int, float]]:
+        """Validation loss by step; the record has none from before the first step, the bundle has."""
+        if self.bundle is None:
+            return self.series("validation")
+        return [(row["step"], row["validation"]) for row in self.bundle.manifest["history"] if "validation" in row]
+
     def last(self, name: str) -> float | None:
         """A figure's last value; None where it has none."""
         found = self.series(name)
@@ -94,6 +103,14 @@ def work_folder(into: Path, adapter: str, key: str) -> Path:
     return into / f"{_WORK}{adapter}-{key[:_DIGITS]}"
 
 
+def run_of(into: Path, bundle: AdapterBundle) -> Run:
+    """The run of a bundle that has a record."""
+    folder, manifest = run_folder(into, bundle), bundle.manifest
+    attempts = added(read_lines(folder / SPENT)).attempts
+    spent = Sum(manifest["seconds"], manifest["cost_usd"], attempts)
+    return Run(bundle.name, bundle, manifest["key"][:_DIGITS], folder, spent, read_lines(folder / RECORD))
+
+
 def runs(into: Path) -> list[Run]:
     """Every bundle's run that has a record, the latest record last, and then the fits that made no bundle yet."""
     found = []
@@ -102,9 +119,9 @@ def runs(into: Path) -> list[Run]:
             bundle = open_bundle(path.parent)
         except (NotFoundError, BundleError):
             continue
-        folder = run_folder(into, bundle)
-        if (folder / RECORD).is_file():
-            found.append(((folder / RECORD).stat().st_mtime_ns, bundle.path, _of_bundle(bundle, folder)))
+        record = run_folder(into, bundle) / RECORD
+        if record.is_file():
+            found.append((record.stat().st_mtime_ns, bundle.path, run_of(into, bundle)))
     made = [run for _, _, run in sorted(found, key=lambda one: one[:2])]
     known = {run.key: run.spent.attempts for run in made}
     for folder in sorted(into.glob(f"{_WORK}*-*")):
@@ -129,10 +146,3 @@ def last_speed(into: Path, base: str, quantisation: str | None) -> float | None:
         if speed is not None and told == (base, quantisation):
             return speed
     return None
-
-
-def _of_bundle(bundle: AdapterBundle, folder: Path) -> Run:
-    manifest = bundle.manifest
-    attempts = added(read_lines(folder / SPENT)).attempts
-    spent = Sum(manifest["seconds"], manifest["cost_usd"], attempts)
-    return Run(bundle.name, bundle, manifest["key"][:_DIGITS], folder, spent, read_lines(folder / RECORD))

@@ -21,11 +21,11 @@ from radimpress.reports.report import Report
 from radimpress.trainer.attention import usual_attention
 from radimpress.trainer.examples import Example
 from radimpress.trainer.load import LoadedBase
+from radimpress.trainer.record import ALL
 from radimpress.trainer.together import Team
 
 # Scores of (impression, reference) by name, each in [0, 1].
 Rate = Callable[[str, str], Mapping[str, float]]
-ALL = "all"
 # Written together, and tokens at most of each: the cache of keys and values is what they cost.
 _TOGETHER, _TOKENS = 8, 128
 _SHOWN = 6

@@ -337,7 +337,8 @@ def test_a_base_in_four_bits_keeps_its_gradients_after_a_validation(
     loaded = load_base(TINY, tiny_folder, "nf4")
     with torch.no_grad():
         loaded.model(torch.tensor([[5, 6, 7]]))
-    states = [module.weight.quant_state for module in loaded.model.modules() if hasattr(module, "compute_dtype")]
+    modules: Iterable[Any] = loaded.model.modules()
+    states = [module.weight.quant_state for module in modules if hasattr(module, "compute_dtype")]
     assert len(states) >= 8
     assert not any(getattr(state, "packing_format_for_cpu", False) for state in states)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,7 +49,8 @@ def test_what_is_written_together_is_what_is_written_alone(loaded: LoadedBase, c
     assert len({len(asked.prompt) for asked in chosen}) > 1
     for sample, asked in zip(made.samples, chosen, strict=False):
         ids = torch.tensor([loaded.prompt_ids(render(asked.report))])
-        alone = loaded.model.generate(ids, do_sample=False, max_new_tokens=128, eos_token_id=sorted(loaded.stop_ids()))
+        model: Any = loaded.model
+        alone = model.generate(ids, do_sample=False, max_new_tokens=128, eos_token_id=sorted(loaded.stop_ids()))
         answer = alone[0, ids.shape[1] :].tolist()
         end = next((at for at, token in enumerate(answer) if token in loaded.stop_ids()), len(answer))
         assert sample["impression"] == extract(loaded.tokenizer.decode(answer[:end]))
