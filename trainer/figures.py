@@ -51,7 +51,7 @@ def curves(runs: Sequence[Run], name: str, unit: str, *, times: float = 1.0, val
                 hovertemplate=f"{escape(run.label)}, validation<br>step %{{x}}: %{{y:.4g}}<extra></extra>",
             )
     figure.update_xaxes(title_text="optimiser step", rangemode="tozero")
-    figure.update_yaxes(title_text=unit, rangemode="tozero")
+    figure.update_yaxes(title_text=unit, rangemode="tozero", exponentformat="e")
     return dress(figure, 300 + 24 * len(runs), legend=True)
 
 
