@@ -46,8 +46,8 @@ def folder() -> Path:
 @pytest.fixture(scope="module")
 def fitted(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> AdapterBundle:
     return fit(
-        PlannedAdapter(UNIFIED, None, None, tuple(synthesize(24, 0, 0.0))),
-        list(synthesize(4, 1, 0.0)),
+        PlannedAdapter(UNIFIED, None, None, tuple(synthesize(20, 0, 0.0))),
+        list(synthesize(3, 1, 0.0)),
         base=BASE,
         base_folder=folder,
         settings=SETTINGS,
@@ -74,3 +74,14 @@ def test_plain_peft_loads_its_bundle_on_the_whole_base(folder: Path, fitted: Ada
         after = PeftModel.from_pretrained(base, str(fitted.path)).eval()(ids).logits
     assert torch.isfinite(after).all()
     assert not torch.allclose(before, after, atol=1e-2)
+
+
+def test_the_embedded_engine_serves_its_bundle(folder: Path, fitted: AdapterBundle) -> None:
+    engine = InProcessEngine(load_base(BASE, folder))
+    try:
+        prompt = render(next(iter(synthesize(1, 2, 0.0))))
+        own, bases = (next(EngineWriter(engine).write_all([prompt], who, 16)).text for who in (fitted, None))
+        assert own
+        assert own != bases
+    finally:
+        engine.close()

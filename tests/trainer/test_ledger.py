@@ -38,7 +38,9 @@ def test_a_fit_that_went_on_is_added_up_once(tmp_path: Path) -> None:
     leave_run(tmp_path, "other", 3)
     found = runs(tmp_path)
     assert len(found) == 3
-    assert total(found) == (1600.0, pytest.approx(0.2222))
+    seconds, paid = total(found)
+    assert seconds == 1600.0
+    assert paid == pytest.approx(0.2222)
     assert total(found, 3600.0) == (1600.0, 1600.0)
     assert cost(found[0]) == 0.0333
 
