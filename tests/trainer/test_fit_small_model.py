@@ -9,7 +9,6 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from radimpress.eval.metrics.rouge import rouge
 from radimpress.reports.errors import ConfigError
 from radimpress.reports.prompt import render
 from radimpress.reports.synthetic import synthesize
@@ -30,9 +29,7 @@ pytestmark = [
 ]
 
 BASE = find_base(DEFAULT_BASE)
-SETTINGS = FitSettings(
-    quantisation="nf4", learning_rate=2e-3, batch=1, accumulation=1, max_tokens=512, validation_written=2
-)
+SETTINGS = FitSettings(quantisation="nf4", learning_rate=2e-3, batch=1, accumulation=1, max_tokens=512)
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +51,13 @@ def fitted(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> AdapterBun
         start=None,
         clusters_digest="c" * 64,
         into=tmp_path_factory.mktemp("bundles"),
-        rate=rouge,
     )
 
 
-def test_its_loss_falls_and_it_writes(fitted: AdapterBundle) -> None:
+def test_its_loss_falls(fitted: AdapterBundle) -> None:
     ends = [row["validation"] for row in fitted.manifest["history"] if "validation" in row]
     assert ends[-1] < 0.8 * ends[0]
     assert fitted.manifest["steps"]["made"] >= 4
-    assert fitted.manifest["written"]["reports"] == 2
-    assert set(fitted.manifest["written"]["scores"]["all"]) == {"reports", "rouge1", "rouge2", "rougeL"}
 
 
 def test_plain_peft_loads_its_bundle_on_the_whole_base(folder: Path, fitted: AdapterBundle) -> None:

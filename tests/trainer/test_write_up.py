@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from radimpress.eval.metrics.rouge import rouge
 from radimpress.reports.prompt import extract, render
 from radimpress.reports.report import Report
 from radimpress.reports.synthetic import synthesize
@@ -75,6 +76,12 @@ def test_means_are_told_by_modality_with_their_counts(loaded: LoadedBase, chosen
     assert len(made.samples) == 6
     # No text among the figures, which go into manifest and record.
     assert all(asked.report.impression not in str(made.figures) for asked in chosen)
+
+
+def test_a_base_in_four_bits_writes_too(tiny_folder: Path, chosen: list[Asked]) -> None:
+    made = write_up(load_base(TINY, tiny_folder, "nf4"), chosen[:2], rouge, open_team())
+    assert made is not None
+    assert set(made.figures["scores"]["all"]) == {"reports", "rouge1", "rouge2", "rougeL"}
 
 
 def test_the_model_trains_on_as_if_nothing_had_been(loaded: LoadedBase, chosen: list[Asked]) -> None:
