@@ -54,8 +54,8 @@ class Spent:
         return seconds / 3600 * self._price
 
     def left(self, budget_usd: float) -> float:
-        """Seconds that a budget still pays for; a budget of 0 is no limit."""
-        return (budget_usd - self.now.dollars) / self._price * 3600 if budget_usd else math.inf
+        """Seconds that a budget still pays for; without a budget or a price there is no limit."""
+        return (budget_usd - self.now.dollars) / self._price * 3600 if budget_usd and self._price else math.inf
 
     @property
     def now(self) -> Sum:

@@ -44,3 +44,4 @@ def test_a_budget_leaves_the_seconds_that_it_pays_for(tmp_path: Path) -> None:
     assert spent.left(10.0) == pytest.approx(4, abs=1)
     assert spent.left(5.0) < 0
     assert spent.left(0.0) == math.inf
+    assert Spent(path, 0.0).left(1.0) == math.inf
