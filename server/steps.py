@@ -202,7 +202,8 @@ def train(
             start=made[adapter.start_from] if adapter.start_from else None,
             clusters_digest=clusters.digest,
             into=out,
-            budget_usd=left,
+            # Without a budget what was spent is no debt.
+            budget_usd=left if settings.budget_usd else 0.0,
             track=track,
             rate=rouge,
         )

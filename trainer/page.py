@@ -13,7 +13,7 @@ from radimpress.trainer.ledger import cost, dollars, duration, score, total
 from radimpress.trainer.record import ALL, OPEN, Run, counted
 
 _SCORES = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
-_STOPPED = {None: "whole", "budget": "ended by its budget", "early": "ended early", OPEN: "broken off, or runs still"}
+_ENDED = {None: "whole", "budget": "by its budget", "early": "early", OPEN: "broken off, or runs still"}
 _NONE = el("span", "-", class_="none")
 
 
@@ -49,7 +49,7 @@ def _headline(runs: Sequence[Run], price_per_hour: float | None) -> Iterable[Htm
 
 def _runs(runs: Sequence[Run]) -> Iterable[Html]:
     yield el("p", "The latest is the last. Validation is the loss before the first step and after the last.")
-    head = ("adapter", "digest", "reports", "steps", "", "validation loss", "ROUGE-L", "tokens/s", "time")
+    head = ("adapter", "digest", "reports", "steps", "ended", "validation loss", "ROUGE-L", "tokens/s", "time")
     rows = []
     for run in runs:
         manifest = run.bundle.manifest if run.bundle else {}
@@ -61,7 +61,7 @@ def _runs(runs: Sequence[Run]) -> Iterable[Html]:
                 el("td", digest(run.bundle.digest) if run.bundle else _NONE),
                 _number(manifest.get("data", {}).get("reports")),
                 f"{run.made:,}" + (f" of {planned:,}" if planned and planned != run.made else ""),
-                _STOPPED.get(run.stopped, run.stopped),
+                _ENDED.get(run.stopped, run.stopped),
                 f"{losses[0]:.3f} to {losses[-1]:.3f}" if len(losses) > 1 else _NONE,
                 _mean(score(run, "rougeL")),
                 _number(run.tokens_per_second),

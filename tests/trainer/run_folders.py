@@ -52,7 +52,7 @@ def leave_run(
             "data": {"reports": 10 * steps},
             "settings": {"quantisation": None, "price_per_hour": price},
             "history": [ends[0], *({"step": s, "loss": loss} for s, loss in enumerate(losses, start=1)), ends[1]],
-            "steps": {"made": steps, "planned": 40},
+            "steps": {"made": steps, "planned": 40 if stopped else steps},
             "stopped": stopped,
             "written": figures,
             "seconds": seconds,
