@@ -18,6 +18,7 @@ from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.checkpoint import CHECKPOINT
 from radimpress.trainer.fit import fit
 from radimpress.trainer.plan import UNIFIED, PlannedAdapter
+from radimpress.trainer.record import runs
 from radimpress.trainer.settings import FitSettings
 from tests.conftest import TINY
 from tests.trainer.fits import (
@@ -148,6 +149,24 @@ def test_seconds_that_were_lost_with_an_attempt_are_paid_all_the_same(tiny_folde
     assert 1000 < again.manifest["seconds"] < 1500
     assert again.manifest["cost_usd"] == pytest.approx(again.manifest["seconds"] - 500, abs=0.1)
     assert record_of(tmp_path, again)[-2]["seconds"] > 1000
+
+
+def test_an_attempt_that_was_interrupted_before_any_checkpoint_is_paid_too(tiny_folder: Path, tmp_path: Path) -> None:
+    def interrupted(items: Iterable[T], label: str, total: int) -> Iterator[T]:
+        del label, total
+        for item in items:
+            if item == 1:
+                raise KeyboardInterrupt
+            yield item
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_tiny(tiny_folder, tmp_path, track=interrupted)
+    (left,) = runs(tmp_path)
+    assert (left.stopped, left.made) == ("open", 1)
+    fit_tiny(tiny_folder, tmp_path)
+    (whole,) = runs(tmp_path)
+    assert whole.spent.attempts == 2
+    assert whole.spent.seconds >= round(left.spent.seconds, 1)
 
 
 def test_a_budget_that_lost_attempts_have_spent_is_spent(tiny_folder: Path, tmp_path: Path) -> None:
