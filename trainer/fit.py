@@ -72,8 +72,11 @@ def fit(
         known = team.told(_fitted(into / planned.name, key) if team.first else None)
         if known is not None:
             if team.first:
-                _put_away(known, into, work)
-                tell_watchers(run_of(into, known), settings)
+                # Whoever was killed once the bundle was written left its record behind.
+                if not (run_folder(into, known) / RECORD).is_file():
+                    _keep_record(known, into, work)
+                shutil.rmtree(work, ignore_errors=True)
+                _tell(known, into, settings)
             return known
         torch.manual_seed(settings.seed)
         loaded = load_base(base, base_folder, settings.quantisation)
@@ -188,24 +191,27 @@ def _write(model: PeftModel, manifest: dict[str, Any], settings: FitSettings, in
         bundle = write_bundle(side, into, manifest)
     finally:
         shutil.rmtree(side, ignore_errors=True)
-    _put_away(bundle, into, work)
-    tell_watchers(run_of(into, bundle), settings)
+    _keep_record(bundle, into, work)
+    if manifest["stopped"] != BUDGET:
+        # A larger budget goes on there.
+        shutil.rmtree(work)
+    _tell(bundle, into, settings)
     return bundle
 
 
-def _put_away(bundle: AdapterBundle, into: Path, work: Path) -> None:
-    """The record goes beside the bundles, and the folder of work away, unless a larger budget goes on there."""
-    record = run_folder(into, bundle)
-    if work.is_dir() and not (record / RECORD).is_file():
-        record.mkdir(parents=True, exist_ok=True)
-        for name in (SAMPLES, SPENT, RECORD):
-            if (work / name).is_file():
-                write_rows(record / name, read_lines(work / name))
-            if name != SAMPLES:
-                # No report text is in it: whoever compares runs may read it.
-                (record / name).chmod(0o644)
-    if bundle.manifest["stopped"] != BUDGET:
-        shutil.rmtree(work, ignore_errors=True)
+def _keep_record(bundle: AdapterBundle, into: Path, work: Path) -> None:
+    """Copies the record of a fit, and what lies with it, beside the bundles."""
+    folder = run_folder(into, bundle)
+    # Modes: no report text is in record and ledger, and whoever compares runs may read them; samples are quotes.
+    for name, mode in ((SAMPLES, 0o600), (SPENT, 0o644), (RECORD, 0o644)):
+        if (work / name).is_file():
+            write_rows(folder / name, read_lines(work / name))
+            (folder / name).chmod(mode)
+
+
+def _tell(bundle: AdapterBundle, into: Path, settings: FitSettings) -> None:
+    if (run_folder(into, bundle) / RECORD).is_file():
+        tell_watchers(run_of(into, bundle), settings)
 
 
 def _key(

@@ -121,8 +121,10 @@ def runs(into: Path) -> list[Run]:
             continue
         record = run_folder(into, bundle) / RECORD
         if record.is_file():
-            found.append((record.stat().st_mtime_ns, bundle.path, run_of(into, bundle)))
-    made = [run for _, _, run in sorted(found, key=lambda one: one[:2])]
+            run = run_of(into, bundle)
+            # Two of the same weights are one fit whose budget left nothing to learn more with.
+            found.append((record.stat().st_mtime_ns, run.spent.seconds, str(bundle.path), run))
+    made = [run for *_, run in sorted(found, key=lambda one: one[:3])]
     known = {run.key: run.spent.attempts for run in made}
     for folder in sorted(into.glob(f"{_WORK}*-*")):
         adapter, _, key = folder.name.removeprefix(_WORK).rpartition("-")

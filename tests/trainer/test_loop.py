@@ -184,7 +184,7 @@ def test_a_record_that_a_kill_kept_from_its_bundle_is_put_there_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "_put_away", killed)
+        patch.setattr(fitting, "_keep_record", killed)
         with pytest.raises(KeyboardInterrupt):
             fit_tiny(tiny_folder, tmp_path)
     refuse_training(monkeypatch)
