@@ -18,10 +18,12 @@ from pydantic import ValidationError
 from radimpress.clustering.clusters import load_clusters
 from radimpress.reports.errors import ConfigError
 from radimpress.server import steps
+from radimpress.server.cli_runs import runs
 from radimpress.server.console import ERR, OUT, quiet_models, table, tell, track
 from radimpress.server.options import AsJson, BundleFolder, ClustersFile, Dataset, RecipeFile, defaults_to
 from radimpress.server.recipe import Recipe, load_recipe
 from radimpress.server.settings import explain
+from radimpress.trainer.ledger import dollars, duration
 from radimpress.trainer.settings import FitSettings
 
 train_app = typer.Typer(cls=defaults_to("fit"), no_args_is_help=True, help="What does an adapter learn?")
@@ -54,7 +56,7 @@ def fit(
             count = one.manifest["data"]["reports"]
             tell({"adapter": one.name, "reports": count, "path": str(one.path), "digest": one.digest})
     else:
-        rows = ((b.name, b.manifest["data"]["reports"], b.path, _dollars(b.manifest["cost_usd"])) for b in made)
+        rows = ((b.name, b.manifest["data"]["reports"], b.path, dollars(b.manifest["cost_usd"])) for b in made)
         table("adapters", ("adapter", "reports", "path", "cost"), rows)
     if len(made) < len(planned.adapters) or made[-1].manifest["stopped"] == "budget":
         ERR.print("The budget is spent; the same command with a larger one goes on from here.")
@@ -88,7 +90,7 @@ def plan(
             one.start_from or "afresh",
             f"{sum(one.reports.values())}: " + ", ".join(f"{name} {count}" for name, count in one.reports.items()),
             *(one.cut, one.too_long, f"{one.tokens:,}", one.rows, one.steps),
-            *(_time(one.seconds), _dollars(one.cost_usd)),
+            *(duration(one.seconds), dollars(one.cost_usd)),
         )
         for one in found
     )
@@ -102,9 +104,12 @@ def plan(
         return
     whole = _sum(one.seconds for one in found)
     cost = _sum(one.cost_usd for one in found) if told.train.price_per_hour else None
-    OUT.print(f"In all {_time(whole)} at {speed:.0f} tokens a second, {_dollars(cost)}")
+    OUT.print(f"In all {duration(whole)} at {speed:.0f} tokens a second, {dollars(cost)}")
     if cost is not None and told.train.budget_usd and cost > told.train.budget_usd:
-        OUT.print(f"That is beyond the budget of {_dollars(told.train.budget_usd)}: the fit will end before.")
+        OUT.print(f"That is beyond the budget of {dollars(told.train.budget_usd)}: the fit will end before.")
+
+
+train_app.command("runs")(runs)
 
 
 def _recipe(path: Path | None, **changed: float | None) -> Recipe:
@@ -124,15 +129,3 @@ def _recipe(path: Path | None, **changed: float | None) -> Recipe:
 
 def _sum(values: Iterable[float | None]) -> float:
     return sum(value or 0.0 for value in values)
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
-
-
-def _dollars(cost: float | None) -> str:
-    return "unknown" if cost is None else f"${cost:,.2f}"

@@ -21,6 +21,7 @@ from radimpress.eval.certificate import Certificate, certify
 from radimpress.eval.checks import annotate
 from radimpress.eval.gate import Rule, Verdict, judge, judge_overall
 from radimpress.eval.meta import leakage, refuse, too_long
+from radimpress.eval.metrics.rouge import rouge
 from radimpress.eval.nearest import Nearest
 from radimpress.eval.predict import BASE, FEW_SHOT, Predictions, Writer, predict
 from radimpress.eval.score import Neural, Scores, score
@@ -41,6 +42,7 @@ from radimpress.server.routes import RouteTable
 from radimpress.trainer.bases import find_base
 from radimpress.trainer.bundle import AdapterBundle, open_bundle
 from radimpress.trainer.plan import Plan, PlannedAdapter, plan
+from radimpress.trainer.record import last_speed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -161,7 +163,7 @@ def estimates(
 
     The speed is the recipe's, else that of the last run into `bundles` on the same base model.
     """
-    from radimpress.trainer.estimate import estimate, last_speed
+    from radimpress.trainer.estimate import estimate
     from radimpress.trainer.fetch import base_folder
     from radimpress.trainer.load import load_tokens
 
@@ -201,8 +203,10 @@ def train(
             start=made[adapter.start_from] if adapter.start_from else None,
             clusters_digest=clusters.digest,
             into=out,
-            budget_usd=left,
+            # Without a budget what was spent is no debt.
+            budget_usd=left if settings.budget_usd else 0.0,
             track=track,
+            rate=rouge,
         )
         left -= made[adapter.name].manifest["cost_usd"]
         if made[adapter.name].manifest["stopped"] == "budget" or (settings.budget_usd and left <= 0):

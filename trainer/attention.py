@@ -6,6 +6,8 @@ sum of the squares of the reports' lengths, not with the square of the row's.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -23,6 +25,19 @@ def use_attention(model: Any) -> None:
 
     AttentionInterface.register(NAME, attend)
     model.set_attn_implementation(NAME)
+
+
+@contextmanager
+def usual_attention(model: Any) -> Iterator[None]:
+    """A model that writes: it attends as transformers has it and drops nothing, and afterwards all is as before."""
+    before, training = model.config._attn_implementation, model.training
+    model.set_attn_implementation("sdpa")
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+        model.set_attn_implementation(before)
 
 
 def attend(

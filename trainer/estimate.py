@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import median
 
-from radimpress.reports.errors import BundleError, InputError, NotFoundError
-from radimpress.reports.files import read_rows
+from radimpress.reports.errors import InputError
 from radimpress.reports.report import Report
-from radimpress.trainer.bundle import AdapterBundle, open_bundle
 from radimpress.trainer.examples import encode
 from radimpress.trainer.load import BaseTokens
-from radimpress.trainer.loop import RECORD, schedule
+from radimpress.trainer.loop import schedule
 from radimpress.trainer.pack import Row, pack
 from radimpress.trainer.plan import PlannedAdapter
 from radimpress.trainer.settings import FitSettings
 
-RUNS = "runs"
-_DIGITS = 16
 # With the base model frozen, going forward takes as many products as going back.
 _FORWARD = 0.5
 
@@ -99,35 +93,6 @@ def estimate(
         seconds=None if seconds is None else round(seconds, 1),
         cost_usd=round(seconds / 3600 * settings.price_per_hour, 4) if priced and seconds is not None else None,
     )
-
-
-def run_folder(into: Path, bundle: AdapterBundle) -> Path:
-    """Where the run record of a bundle stands, beside the bundles."""
-    return into / RUNS / f"{bundle.name}-{bundle.digest[:_DIGITS]}"
-
-
-def runs(into: Path) -> list[tuple[AdapterBundle, list[dict[str, float]]]]:
-    """Every bundle that has a run record, and the record's lines; the latest record last."""
-    found = []
-    for path in into.glob("*/*/manifest.json"):
-        try:
-            bundle = open_bundle(path.parent)
-        except (NotFoundError, BundleError):
-            continue
-        record = run_folder(into, bundle) / RECORD
-        if record.is_file():
-            found.append((record.stat().st_mtime_ns, bundle.path, bundle, read_rows(record)))
-    return [(bundle, rows) for _, _, bundle, rows in sorted(found, key=lambda one: one[:2])]
-
-
-def last_speed(into: Path, base: str, quantisation: str | None) -> float | None:
-    """Tokens learnt a second in the last recorded run on this base model, the median of its steps; None without one."""
-    for bundle, rows in reversed(runs(into)):
-        if bundle.base_name == base and bundle.manifest["settings"].get("quantisation") == quantisation:
-            speeds = [row["tokens_per_second"] for row in rows if "tokens_per_second" in row]
-            if speeds:
-                return median(speeds)
-    return None
 
 
 def _tokens(row: Row) -> int:

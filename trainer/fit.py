@@ -15,21 +15,24 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 
 from radimpress.reports.errors import BundleError, InputError, NotFoundError
-from radimpress.reports.files import digest_of, read_json, write_json
+from radimpress.reports.files import digest_of, read_json, write_json, write_rows
 from radimpress.reports.progress import Track, silent
 from radimpress.reports.prompt import PROMPT_VERSION
 from radimpress.reports.report import Report
 from radimpress.trainer.bases import BaseModel, base_digest
 from radimpress.trainer.bundle import CONFIG, AdapterBundle, check_targets, open_bundle, side_folder, write_bundle
 from radimpress.trainer.checkpoint import CHECKPOINT, alone
-from radimpress.trainer.estimate import run_folder
 from radimpress.trainer.examples import encode
 from radimpress.trainer.load import LoadedBase, load_base
-from radimpress.trainer.loop import BUDGET, RECORD, run_loop
+from radimpress.trainer.loop import BUDGET, run_loop
 from radimpress.trainer.pack import pack
 from radimpress.trainer.plan import PlannedAdapter
+from radimpress.trainer.record import RECORD, SAMPLES, run_folder, run_of, work_folder
 from radimpress.trainer.settings import FitSettings
+from radimpress.trainer.spent import SPENT, read_lines
 from radimpress.trainer.together import Team, open_team
+from radimpress.trainer.watch import check_watchers, tell_watchers
+from radimpress.trainer.write_up import Rate, choose, write_up
 
 
 def fit(
@@ -44,13 +47,15 @@ def fit(
     into: Path,
     budget_usd: float = 0.0,
     track: Track = silent,
+    rate: Rate | None = None,
 ) -> AdapterBundle:
     """Fits one planned adapter and writes it as a bundle under `into`.
 
     `start` is the bundle of `planned.start_from`. A bundle that was fitted before from the same inputs
     is taken as it is, and a fit that was broken off goes on from its last checkpoint. Beside the bundle, in
     runs/<name>-<digest>, stays the run record. `budget_usd` ends a fit in time, with the adapter as far as it
-    came; the manifest says so, and a larger budget goes on from there.
+    came; the manifest says so, and a larger budget goes on from there. `rate` scores what the model writes for
+    validation reports beside what radiologists wrote; without it nothing is written.
 
     Raises:
         InputError: no report is short enough to learn from.
@@ -59,14 +64,19 @@ def fit(
         DamageError: the checkpoint is not what was written.
     """
     key = _key(planned, validation, base_digest(base, base_folder), settings, start, clusters_digest)
+    check_watchers(settings)
     team = open_team()
     # Who fits along may: the first of the team holds the folder for all.
     with alone(into) if team.first else nullcontext():
-        work = into / f".fit-{planned.name}-{key[:16]}"
+        work = work_folder(into, planned.name, key)
         known = team.told(_fitted(into / planned.name, key) if team.first else None)
         if known is not None:
             if team.first:
+                # Whoever was killed once the bundle was written left its record behind.
+                if not (run_folder(into, known) / RECORD).is_file():
+                    _keep_record(known, into, work)
                 shutil.rmtree(work, ignore_errors=True)
+                _tell(known, into, settings)
             return known
         torch.manual_seed(settings.seed)
         loaded = load_base(base, base_folder, settings.quantisation)
@@ -74,7 +84,19 @@ def fit(
         if not getattr(loaded.model, "is_quantized", False):
             torch.nn.Module.to(loaded.model, team.device)
         return _fit(
-            planned, validation, loaded, settings, start, clusters_digest, into, budget_usd, track, key, work, team
+            planned,
+            validation,
+            loaded,
+            settings,
+            start,
+            clusters_digest,
+            into,
+            budget_usd,
+            track,
+            rate,
+            key,
+            work,
+            team,
         )
 
 
@@ -88,6 +110,7 @@ def _fit(
     into: Path,
     budget_usd: float,
     track: Track,
+    rate: Rate | None,
     key: str,
     work: Path,
     team: Team,
@@ -101,6 +124,14 @@ def _fit(
         # The adapters begin alike; what dropout draws need not be alike.
         torch.manual_seed(settings.seed + team.rank)
     work.mkdir(parents=True, exist_ok=True)
+    asked = choose(validation, check.rows, settings.validation_written)
+
+    def write(seconds: float) -> dict[str, Any] | None:
+        made = write_up(loaded, asked, rate, team, seconds) if rate else None
+        if made and team.first:
+            write_rows(work / SAMPLES, made.samples)
+        return made.figures if made else None
+
     try:
         trained = run_loop(
             loaded.model,
@@ -112,8 +143,9 @@ def _fit(
             name=planned.name,
             track=track,
             team=team,
+            write=write,
         )
-    except BaseException:
+    except Exception:
         # Without a checkpoint there is nothing to go on from.
         if not (work / CHECKPOINT).exists():
             shutil.rmtree(work, ignore_errors=True)
@@ -136,21 +168,23 @@ def _fit(
             "too_long": len(learn.too_long),
             "tokens": learn.tokens,
         },
-        "settings": settings.model_dump(),
+        # Where runs are told is the site's own business, and may hold a password.
+        "settings": settings.model_dump(exclude={"tensorboard", "mlflow"}),
         "history": trained.history,
         "steps": {"made": trained.steps, "planned": trained.planned},
         "stopped": trained.stopped,
-        "seconds": round(trained.seconds, 1),
-        "cost_usd": round(trained.seconds / 3600 * settings.price_per_hour, 4),
+        "written": trained.written,
+        "seconds": round(trained.spent.seconds, 1),
+        "cost_usd": round(trained.spent.dollars, 4),
         "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
     }
-    bundle = team.told(_write(model, manifest, into, work) if team.first else None)
+    bundle = team.told(_write(model, manifest, settings, into, work) if team.first else None)
     assert bundle is not None
     return bundle
 
 
-def _write(model: PeftModel, manifest: dict[str, Any], into: Path, work: Path) -> AdapterBundle:
-    """The bundle; the run record goes beside it, and the folder of work away unless a larger budget goes on there."""
+def _write(model: PeftModel, manifest: dict[str, Any], settings: FitSettings, into: Path, work: Path) -> AdapterBundle:
+    """The bundle, and its run record beside it."""
     side = side_folder(into)
     try:
         model.save_pretrained(str(side))
@@ -158,12 +192,27 @@ def _write(model: PeftModel, manifest: dict[str, Any], into: Path, work: Path) -
         bundle = write_bundle(side, into, manifest)
     finally:
         shutil.rmtree(side, ignore_errors=True)
-    record = run_folder(into, bundle)
-    record.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(work / RECORD, record / RECORD)
+    _keep_record(bundle, into, work)
     if manifest["stopped"] != BUDGET:
+        # A larger budget goes on there.
         shutil.rmtree(work)
+    _tell(bundle, into, settings)
     return bundle
+
+
+def _keep_record(bundle: AdapterBundle, into: Path, work: Path) -> None:
+    """Copies the record of a fit, and what lies with it, beside the bundles."""
+    folder = run_folder(into, bundle)
+    # Modes: no report text is in record and ledger, and whoever compares runs may read them; samples are quotes.
+    for name, mode in ((SAMPLES, 0o600), (SPENT, 0o644), (RECORD, 0o644)):
+        if (work / name).is_file():
+            write_rows(folder / name, read_lines(work / name))
+            (folder / name).chmod(mode)
+
+
+def _tell(bundle: AdapterBundle, into: Path, settings: FitSettings) -> None:
+    if (run_folder(into, bundle) / RECORD).is_file():
+        tell_watchers(run_of(into, bundle), settings)
 
 
 def _key(

@@ -96,4 +96,16 @@ def load_base(base: BaseModel, folder: Path, quantisation: str | None = None) ->
             bnb_4bit_use_double_quant=True,
         )
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, quantization_config=config)
+    _keep_gradients(model)
     return LoadedBase(base, base_digest(base, folder), model.eval(), load_tokens(base, folder).tokenizer)
+
+
+def _keep_gradients(model: PreTrainedModel) -> None:
+    """Keeps bitsandbytes from packing weights for the CPU when they are first used without gradients.
+
+    Where the CPU has AVX512-BF16 it does so at the first validation and never back again, and through packed weights
+    no gradient comes (bitsandbytes 0.50): a fit would go on, and learn wrongly. It is another arithmetic, too.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]

@@ -12,7 +12,7 @@ import os
 import random
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,11 @@ from radimpress.reports.progress import Track, silent
 from radimpress.trainer.attention import use_attention
 from radimpress.trainer.checkpoint import load_checkpoint, save_checkpoint
 from radimpress.trainer.pack import Row, collate, impression_loss
+from radimpress.trainer.record import RECORD
 from radimpress.trainer.settings import FitSettings
+from radimpress.trainer.spent import SPENT, Spent, Sum
 from radimpress.trainer.together import Team
 
-RECORD = "record.jsonl"
 BUDGET, EARLY = "budget", "early"
 _CLIP = 1.0
 
@@ -40,14 +41,16 @@ class Trained:
 
     Attributes:
         history: {"step", "loss"} a step, {"step", "validation"} at the ends and between; nats a token.
-        seconds: spent, over all the times that it was broken off.
+        spent: over all the times that it was broken off, what was lost with them too.
+        written: the figures of what was written for validation at the end; None where nothing was.
         steps: made.
         planned: steps that were to be made.
         stopped: why fewer were made, "budget" or "early"; None where all were.
     """
 
     history: list[dict[str, float]]
-    seconds: float
+    spent: Sum
+    written: dict[str, Any] | None
     steps: int
     planned: int
     stopped: str | None
@@ -77,6 +80,7 @@ def run_loop(
     name: str,
     track: Track,
     team: Team,
+    write: Callable[[float], dict[str, Any] | None] = lambda _: None,
 ) -> Trained:
     """Trains what is trainable in `model`, in place; goes on from the checkpoint in `folder` where there is one.
 
@@ -85,11 +89,12 @@ def run_loop(
         learn: the rows to learn from.
         check: the rows of validation.
         settings: of the fit.
-        folder: of the checkpoint and of the run record, record.jsonl.
+        folder: of the checkpoint, of the run record, record.jsonl, and of what was spent, spent.jsonl.
         budget_usd: what may be spent on this adapter; 0 is no limit. One step is made in any case.
         name: the adapter's.
         track: shows the steps.
         team: the processes that share the work.
+        write: writes impressions for validation in so many seconds at most, and gives the figures of what came of it.
 
     Raises:
         ConfigError: the loss or the gradient was not finite, no checkpoint can be written, or it is of another
@@ -100,33 +105,31 @@ def run_loop(
     optimizer = torch.optim.AdamW(_groups(weights, settings), weight_decay=0.0)
     steps = schedule(learn, settings)
     rates = get_cosine_schedule_with_warmup(optimizer, int(settings.warmup * len(steps)), len(steps))
-    began = time.monotonic()
+    spent = Spent(folder / SPENT if team.first else Path(os.devnull), settings.price_per_hour)
     state = load_checkpoint(folder)
     if state is None:
+        began = time.monotonic()
         before = _validate(model, check, settings, name, team)
-        state = {"step": 0, "seconds": 0.0, "history": [{"step": 0, "validation": before}], "record": []}
+        state = {"step": 0, "history": [{"step": 0, "validation": before}], "record": []}
         state |= {"longest": 0.0, "validating": time.monotonic() - began, "best": None, "worse": 0}
     else:
         _restore(state, weights, optimizer, rates, team)
     history, record, done = state["history"], state["record"], state["step"]
-    spent_before = state["seconds"]
     if team.first:
         write_rows(folder / RECORD, record)
-    dollars = settings.price_per_hour / 3600
-    stopped, after = None, None
+    stopped, after, written = None, None, None
     model.train()
     with (folder / RECORD if team.first else Path(os.devnull)).open("a", encoding="utf-8") as lines:
 
-        def note(row: dict[str, float]) -> None:
+        def note(row: dict[str, Any]) -> None:
             record.append(row)
             lines.write(json.dumps(row) + "\n")
             lines.flush()
+            spent.note()
 
         for at in (track if team.first else silent)(range(done, len(steps)), f"fit {name}", len(steps) - done):
             started = time.monotonic()
-            spent = spent_before + started - began
-            over = (spent + state["longest"] + state["validating"]) * dollars > budget_usd
-            if budget_usd and at and team.told(over):
+            if at and team.told(state["longest"] + state["validating"] > spent.left(budget_usd)):
                 stopped = BUDGET
                 break
             loss, norm = _step(model, steps[at], list(weights.values()), name, settings, team)
@@ -147,7 +150,7 @@ def run_loop(
                     "tokens_per_second": tokens / took,
                     "step_seconds": took,
                     "memory_bytes": _memory(),
-                    "seconds": spent + took,
+                    "seconds": spent.now.seconds,
                 }
             )
             if settings.validation_steps and done % settings.validation_steps == 0 and done < len(steps):
@@ -158,12 +161,16 @@ def run_loop(
                 if settings.patience and state["worse"] >= settings.patience:
                     stopped = EARLY
                     break
+            if settings.written_steps and done % settings.written_steps == 0 and done < len(steps):
+                between = write(spent.left(budget_usd) - state["validating"])
+                if between is not None:
+                    note({"step": done, "written": between})
             if done % settings.checkpoint_steps == 0 and done < len(steps):
-                state |= {"step": done, "seconds": spent_before + time.monotonic() - began}
+                state["step"] = done
                 _save(folder, state, weights, optimizer, rates, team)
         if stopped == BUDGET:
             # A larger budget goes on from here.
-            state |= {"step": done, "seconds": spent_before + time.monotonic() - began}
+            state["step"] = done
             _save(folder, state, weights, optimizer, rates, team)
         best = state["best"]
         if stopped != EARLY:
@@ -172,9 +179,13 @@ def run_loop(
             _put(best["weights"], weights)
             after = best["validation"]
         assert after is not None
+        if stopped != BUDGET:
+            written = write(spent.left(budget_usd))
+        if written is not None:
+            note({"step": done, "written": written})
         note({"step": done, "validation": after})
     ends = [*history, {"step": done, "validation": after}]
-    return Trained(ends, spent_before + time.monotonic() - began, done, len(steps), stopped)
+    return Trained(ends, spent.now, written, done, len(steps), stopped)
 
 
 def _groups(weights: dict[str, Any], settings: FitSettings) -> list[dict[str, Any]]:

@@ -6,6 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# What is told of a fit, and how it is kept: an adapter is the same without.
+_ASIDE = {
+    *("checkpoint_steps", "tokens_per_second", "price_per_hour", "budget_usd"),
+    *("modality_adapters", "validation_written", "written_steps", "tensorboard", "mlflow"),
+}
+
 
 class FitSettings(BaseModel):
     """Settings of a LoRA fit; unknown keys are refused."""
@@ -26,6 +32,8 @@ class FitSettings(BaseModel):
     max_tokens: int = Field(default=1024, ge=32, description="of a packed row; longer findings are cut and counted")
     validation_reports: int = Field(default=100, ge=1)
     validation_steps: int = Field(default=0, ge=0, description="steps between validations; 0: at the ends only")
+    validation_written: int = Field(default=24, ge=0, description="reports that impressions are written for; 0: none")
+    written_steps: int = Field(default=0, ge=0, description="steps between such writings; 0: at the end only")
     patience: int = Field(default=0, ge=0, description="validations without gain that end a fit; 0 is no end")
     unified_reports: int = Field(default=0, ge=0, description="0 takes all")
     cluster_reports: int = Field(default=0, ge=0, description="0 takes all")
@@ -36,6 +44,8 @@ class FitSettings(BaseModel):
     tokens_per_second: float = Field(default=0.0, ge=0, description="for the plan; 0 takes the last run record's")
     price_per_hour: float = Field(default=0.0, ge=0, description="dollars that an hour of the machine costs")
     budget_usd: float = Field(default=0.0, ge=0, description="dollars that all adapters may cost; 0 is no limit")
+    tensorboard: bool = Field(default=False, description="event files beside the run record")
+    mlflow: str = Field(default="", description="tracking URI that runs are told to; empty is none")
     seed: int = 0
 
     @model_validator(mode="after")
@@ -48,6 +58,4 @@ class FitSettings(BaseModel):
 
     def decisive(self) -> dict[str, Any]:
         """The settings that decide what an adapter learns."""
-        return self.model_dump(
-            exclude={"modality_adapters", "checkpoint_steps", "tokens_per_second", "price_per_hour", "budget_usd"}
-        )
+        return self.model_dump(exclude=_ASIDE)

@@ -123,8 +123,9 @@ def throughput(bench: TrainerBench) -> dict[str, Figure]:
 def _our_seconds(model: Any, examples: Sequence[Any], settings: FitSettings, into: Path) -> float:
     """Seconds of all steps of our loop over the examples, as its record has them."""
     from radimpress.reports.files import read_rows
-    from radimpress.trainer.loop import RECORD, run_loop
+    from radimpress.trainer.loop import run_loop
     from radimpress.trainer.pack import pack
+    from radimpress.trainer.record import RECORD
     from radimpress.trainer.together import open_team
 
     into.mkdir()

@@ -87,6 +87,16 @@ def test_a_budget_ends_a_fit_and_says_so(run: Run, words: list[object], tmp_path
     assert not (tmp_path / "bundles" / "cluster-list").exists()
 
 
+def test_a_run_tells_what_its_adapter_wrote_for_validation(run: Run, words: list[object], tmp_path: Path) -> None:
+    run("train", "fit", *words, "--price-per-hour", 3600)
+    rows = run("train", "runs", tmp_path / "bundles", "--json").rows
+    # A price alone is no budget, and ends no fit.
+    assert [(row["adapter"], row["stopped"]) for row in rows] == [("unified", None), ("cluster-list", None)]
+    assert all(row["written"]["all"]["reports"] == 2 for row in rows)
+    assert all({"rouge1", "rouge2", "rougeL"} < row["written"]["all"].keys() for row in rows)
+    assert all(row["cost_usd"] == pytest.approx(row["seconds"], abs=0.1) for row in rows)
+
+
 def test_an_option_that_is_no_setting_is_refused(run: Run, words: list[object]) -> None:
     one_line(run("train", "plan", *words, "--budget-usd", 5), "no budget without a price")
     one_line(run("train", "plan", *words, "--price-per-hour", -1), "price_per_hour")

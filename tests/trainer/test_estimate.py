@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +8,11 @@ import pytest
 from radimpress.reports.errors import InputError
 from radimpress.reports.synthetic import synthesize
 from radimpress.trainer.bundle import AdapterBundle
-from radimpress.trainer.estimate import estimate, last_speed, run_folder, runs
+from radimpress.trainer.estimate import estimate
 from radimpress.trainer.fit import fit
 from radimpress.trainer.load import BaseTokens, load_tokens
 from radimpress.trainer.plan import PlannedAdapter
+from radimpress.trainer.record import runs
 from radimpress.trainer.settings import FitSettings
 from tests.conftest import TINY
 
@@ -50,7 +49,7 @@ def test_a_fit_makes_the_steps_and_reads_the_tokens_that_were_estimated(
 ) -> None:
     told = estimate(PLANNED, VALIDATION, reader, SETTINGS, 100.0)
     bundle = _fit(tiny_folder, tmp_path)
-    data, record = bundle.manifest["data"], runs(tmp_path)[0][1]
+    data, record = bundle.manifest["data"], runs(tmp_path)[0].rows
     assert told.steps == bundle.manifest["steps"]["made"] > 1
     assert (sum(told.reports.values()), told.cut, told.too_long) == (data["reports"], data["cut"], data["too_long"])
     assert told.too_long == 1
@@ -80,18 +79,3 @@ def test_nothing_is_made_up_where_no_speed_or_price_is_known(reader: BaseTokens)
 def test_reports_that_are_all_too_long_are_refused(reader: BaseTokens) -> None:
     with pytest.raises(InputError, match="no report fits"):
         estimate(replace(PLANNED, reports=(ENDLESS,)), VALIDATION, reader, SETTINGS, None)
-
-
-def test_the_last_run_on_the_same_base_tells_the_speed(tiny_folder: Path, tmp_path: Path) -> None:
-    assert last_speed(tmp_path, TINY.name, None) is None
-    speeds = {}
-    for at, name in enumerate(("first", "second")):
-        bundle = _fit(tiny_folder, tmp_path, replace(PLANNED, name=name))
-        record = run_folder(tmp_path, bundle) / "record.jsonl"
-        record.write_text(json.dumps({"step": 1, "tokens_per_second": 10.0 * (at + 1)}) + "\n", "utf-8")
-        os.utime(record, (at + 1, at + 1))
-        speeds[name] = last_speed(tmp_path, TINY.name, None)
-    assert speeds == {"first": 10.0, "second": 20.0}
-    assert [bundle.name for bundle, _ in runs(tmp_path)] == ["first", "second"]
-    assert last_speed(tmp_path, "another", None) is None
-    assert last_speed(tmp_path, TINY.name, "nf4") is None

@@ -25,14 +25,19 @@ SETTINGS = FitSettings(rank=2, alpha=4, batch=1, accumulation=3, learning_rate=5
 def fit_tiny(folder: Path, into: Path) -> AdapterBundle:
     return fit(
         PlannedAdapter("shared", None, None, tuple(synthesize(10, 0, 0.0))),
-        list(synthesize(3, 1, 0.0)),
+        list(synthesize(10, 1, 0.0)),
         base=TINY,
         base_folder=folder,
         settings=SETTINGS,
         start=None,
         clusters_digest="c" * 64,
         into=into,
+        rate=_words,
     )
+
+
+def _words(impression: str, reference: str) -> dict[str, float]:
+    return {"words": float(len(reference.split())), "written": float(bool(impression))}
 
 
 def _bundle(into: Path) -> AdapterBundle:
@@ -59,6 +64,10 @@ def test_two_processes_fit_what_one_does(tiny_folder: Path, tmp_path: Path) -> N
     assert two.manifest["steps"] == one.manifest["steps"]
     for ours, theirs in zip(two.manifest["history"], one.manifest["history"], strict=True):
         assert ours == pytest.approx(theirs, abs=2e-4)
+    # Each wrote its share of what is written for validation.
+    assert two.manifest["written"]["reports"] == one.manifest["written"]["reports"] == 10
+    scores = [{name: mean["words"] for name, mean in b.manifest["written"]["scores"].items()} for b in (two, one)]
+    assert scores[0] == scores[1]
     alone = one.weights()
     for name, values in two.weights().items():
         torch.testing.assert_close(values, alone[name], rtol=1e-3, atol=1e-4)
