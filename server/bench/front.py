@@ -104,7 +104,11 @@ def measure(bench: FrontBench) -> dict[str, Figure]:
     with ExitStack() as stack:
         # Its own way to drop what it remembers of prompts.
         developing = {"VLLM_SERVER_DEV_MODE": "1"}
-        server = stack.enter_context(vllm_server(python, bench.model, context=_CONTEXT, environment=developing))
+        # One more than there are adapters, as one stands for base.
+        options: dict[str, str | int] = {"--max-loras": ADAPTERS + 1}
+        server = stack.enter_context(
+            vllm_server(python, bench.model, context=_CONTEXT, options=options, environment=developing)
+        )
         peer = VllmPeer(server.group, server.port, server.log, tokens.prompt_ids)
         hosts = {}
         for many in (_TOKENS, _FEW):

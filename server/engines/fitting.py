@@ -30,7 +30,7 @@ class Fitting:
         self._targets = base.targets
         self._digest = digest
         # Name -> width of what goes in and of what comes out.
-        self._modules = {
+        self.modules = {
             name: (module.in_features, module.out_features)
             for name, module in model.named_modules()
             if isinstance(module, torch.nn.Linear) and name.rpartition(".")[2] in base.targets
@@ -46,7 +46,7 @@ class Fitting:
         contents = adapter.read(self._digest, self._targets)
         rank = int(contents.config["r"])
         wanted: dict[str, tuple[int, ...]] = {}
-        for name, (inputs, outputs) in self._modules.items():
+        for name, (inputs, outputs) in self.modules.items():
             if name.rpartition(".")[2] in contents.targets:
                 wanted[f"base_model.model.{name}.lora_A.weight"] = (rank, inputs)
                 wanted[f"base_model.model.{name}.lora_B.weight"] = (outputs, rank)

@@ -30,6 +30,7 @@ from radimpress.server.engines.examined import Examined
 from radimpress.server.engines.fingerprint import Fingerprint
 from radimpress.server.engines.fitting import Fitting
 from radimpress.server.engines.reference import kept_reference, probe_ids
+from radimpress.server.engines.still import still_adapter
 from radimpress.server.engines.vllm_client import GoneError, UnknownModelError, VllmClient
 from radimpress.server.engines.vllm_replica import Replica
 from radimpress.server.engines.vllm_residence import Residence
@@ -119,7 +120,9 @@ class VllmEngine:
         self.context = context
         self._tokens = load_tokens(base, folder)
         self._stop = sorted(self._tokens.stop_ids())
-        self._examined = Examined(Fitting(base, folder, self.base_digest).check)
+        fitting = Fitting(base, folder, self.base_digest)
+        self._examined = Examined(fitting.check)
+        self._still = still_adapter(shared.here, self.base_digest, fitting.modules)
         self._most = most
         self._inside = 0
         # What was to be loaded before it is asked for, by digest.
@@ -239,7 +242,7 @@ class VllmEngine:
         replicas = []
         for url in urls:
             client = VllmClient(url, token)
-            residence = Residence(client, shared.path, prints, probes, resident, self._moved)
+            residence = Residence(client, shared.path, prints, probes, resident + 1, self._still, self._moved)
             replicas.append(Replica(client, residence, self.context, resident, self._risen))
         self._every = every
         return replicas

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -19,6 +19,7 @@ from radimpress.trainer.bundle import AdapterBundle
 
 _FAILURES = 3
 _BROKEN = 500
+_ROOM = 2
 # Requests that a server without the adapter must be ahead by before it is asked to load it.
 _LOADING = 8
 _log = structlog.get_logger()
@@ -72,8 +73,12 @@ class Replica:
     ) -> AsyncGenerator[Written, None]:
         """Yields what an adapter (None: the base model) writes; see `VllmClient.write` and `Residence.holding`."""
         self.running += 1
+        asked = adapter or self.residence.still
         try:
-            async with self._name(adapter) as name, aclosing(self.client.write(name, ids, max_tokens, stop)) as pieces:
+            async with (
+                self.residence.holding(asked) as name,
+                aclosing(self.client.write(name, ids, max_tokens, stop)) as pieces,
+            ):
                 async for piece in pieces:
                     yield piece
             self._failures = 0
@@ -86,20 +91,11 @@ class Replica:
             raise
         except UnknownModelError:
             # It was started anew, perhaps with another model; or another server of ours wanted the room.
-            if adapter is not None:
-                self.residence.lost(adapter.digest)
+            self.residence.lost(asked.digest)
             self.up, self.renewing = False, True
             raise
         finally:
             self.running -= 1
-
-    @asynccontextmanager
-    async def _name(self, adapter: AdapterBundle | None) -> AsyncIterator[str]:
-        if adapter is None:
-            yield self.residence.base
-        else:
-            async with self.residence.holding(adapter) as name:
-                yield name
 
     async def watch(self, every: float) -> None:
         """Looks again and again whether it answers; until cancelled."""
@@ -142,12 +138,17 @@ class Replica:
             raise ConfigError("vLLM lists no base model")
         if bases[0].context < self.context:
             raise ConfigError(f"vLLM has room for {bases[0].context} tokens (--max-model-len), not for {self.context}")
-        self.residence.base = bases[0].name
-        found = await self.client.likeliest(bases[0].name, self.residence.probes)
+        still = self.residence.still
+        async with self.residence.holding(still):
+            found = await self.client.likeliest(still.digest, self.residence.probes)
         if apart(self.residence.prints.setdefault("", found), found):
             raise ConfigError("its base model answers differently from the fingerprint that was kept or taken first")
+        self.residence.plain = found
         room = await self.client.room()
-        self.residence.room = min(self.resident, room or self.resident)
+        # The still adapter takes a place of its own.
+        self.residence.room = min(self.resident + 1, room or self.resident + 1)
+        if self.residence.room < _ROOM:
+            raise ConfigError("vLLM holds one adapter only (--max-loras); two are needed, as one stands for base")
         self.up, self.why, self.renewing = True, "", False
         adapters = len(self.residence.there)
         _log.info("replica_up", server=self.url, root=bases[0].root, room=self.residence.room, adapters=adapters)

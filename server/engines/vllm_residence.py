@@ -49,8 +49,9 @@ class Residence:
         prints: each model's fingerprint, on whichever server it was taken: by digest, "" for the base model.
         probes: token ids of what fingerprints are taken with.
         room: adapters at most.
+        still: the adapter under which the base model alone is asked for; always there.
         changed: called after every change.
-        base: the base model's name there; known once the server was looked at.
+        plain: the base model's fingerprint here, when the server was last looked at.
     """
 
     client: VllmClient
@@ -58,8 +59,9 @@ class Residence:
     prints: dict[str, Fingerprint]
     probes: list[list[int]]
     room: int
+    still: AdapterBundle
     changed: Callable[[], None]
-    base: str = ""
+    plain: Fingerprint = ()
     # Digest -> path of all that the server holds, whoever had it loaded; of these we use those in _held.
     _there: dict[str, str] = field(default_factory=dict)
     # The one not asked for longest stands first.
@@ -72,7 +74,7 @@ class Residence:
     @property
     def there(self) -> frozenset[str]:
         """Digests of the adapters that the server holds."""
-        return frozenset(self._there)
+        return frozenset(self._there) - {self.still.digest}
 
     @property
     def full(self) -> bool:
@@ -199,9 +201,12 @@ class Residence:
 
     async def _try_out(self, adapter: AdapterBundle) -> None:
         """Takes the fingerprints of base and adapter side by side, and compares them with those of other servers."""
-        reads = (self.client.likeliest(name, self.probes) for name in (self.base, adapter.digest))
+        if adapter.digest == self.still.digest:
+            # What it says is compared when the server is looked at.
+            return
+        reads = (self.client.likeliest(name, self.probes) for name in (self.still.digest, adapter.digest))
         plain, adapted = await asyncio.gather(*reads)
-        if not acts(self.prints[""], plain, adapted):
+        if not acts(self.plain, plain, adapted):
             raise BundleError(f"{adapter.name}: vLLM answers with it as it does without")
         if apart(self.prints.setdefault(adapter.digest, adapted), adapted):
             raise EngineError(f"{adapter.name}: two servers of vLLM answer differently with it")
@@ -209,8 +214,8 @@ class Residence:
     async def _make_room(self) -> None:
         """Unloads until one more fits; the door is held."""
         while len(self._there) >= self.room:
-            strange = [key for key in self._there if key not in self._held]
-            loaded = [key for key, one in self._held.items() if one.loading.done()]
+            strange = [key for key in self._there if key not in self._held and key != self.still.digest]
+            loaded = [key for key, one in self._held.items() if one.loading.done() and key != self.still.digest]
             idle = [key for key in loaded if not self._held[key].users]
             # What nobody here asked for may serve another server of ours, which would have it loaded again.
             if chosen := (strange or idle or loaded)[:1]:

@@ -26,7 +26,8 @@ ADAPTERS = 8
 CONTEXT = 512
 # So strong that adapters differ from their first tokens on; words need not be kept.
 _ALPHA = 320.0
-_OPTIONS: dict[str, str | int] = {"--max-num-seqs": 16}
+# One more than there are adapters: the still one.
+_OPTIONS: dict[str, str | int] = {"--max-num-seqs": 16, "--max-loras": ADAPTERS + 1}
 Start = Callable[..., AbstractContextManager[VllmServer]]
 
 

@@ -37,6 +37,7 @@ class StandIn:
         liar: whether whatever is asked is answered by the base model, which it says.
         deaf: whether `status` counts for looks too.
         fixed: whether adapters cannot be loaded.
+        muddles: whether base is answered for by the adapter that was loaded last, as vLLM 0.32 on the CPU may do.
         breaks: tokens after which a connection is broken; 0 breaks none.
         asked: counts of requests, by path.
         left: answers whose reader went away.
@@ -48,11 +49,12 @@ class StandIn:
     ) -> None:
         self.delay = 0.0
         self.status = 0
-        self.inert = self.liar = self.deaf = self.fixed = False
+        self.inert = self.liar = self.deaf = self.fixed = self.muddles = False
         self.breaks = 0
         self.asked: Counter[str] = Counter()
         self.left = self.running = 0
-        self.adapters: dict[str, str] = {}
+        self._held: dict[str, str] = {}
+        self.loads = 0
         self.room, self.rank, self.context, self.token, self.name = room, rank, context, token, BASE
         self._plain: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self._adapted: Any = None
@@ -67,6 +69,20 @@ class StandIn:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def adapters(self) -> dict[str, str]:
+        """Those that it was told to load, but for the still one."""
+        return {name: path for name, path in list(self._held.items()) if "/.still/" not in path}
+
+    def holds(self, name: str) -> bool:
+        return name in self._held
+
+    def listed(self) -> list[tuple[str, str]]:
+        return list(self._held.items())
+
+    def unload(self, name: str) -> bool:
+        return self._held.pop(name, None) is not None
 
     def start(self) -> None:
         face = type("Face", (_Face,), {"home": self})
@@ -84,7 +100,7 @@ class StandIn:
         for one in list(self._connections):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-        self.adapters.clear()
+        self._held.clear()
 
     def __enter__(self) -> StandIn:
         self.start()
@@ -102,7 +118,7 @@ class StandIn:
             self._connections.discard(one)
 
     def load(self, name: str, path: str) -> tuple[int, str]:
-        if name in self.adapters:
+        if name in self._held:
             return 400, f"The lora adapter '{name}' has already been loaded."
         if not (Path(path) / "adapter_config.json").is_file():
             return 404, f"No adapter found for {path}"
@@ -114,7 +130,8 @@ class StandIn:
                 self._adapted = PeftModel.from_pretrained(self._plain, path, name).eval()
             elif name not in self._adapted.peft_config:
                 self._adapted.load_adapter(path, name)
-        self.adapters[name] = path
+        self._held[name] = path
+        self.loads += "/.still/" not in path
         return 200, ""
 
     @torch.inference_mode()
@@ -123,7 +140,9 @@ class StandIn:
         with self._lock:
             if self._adapted is None:
                 return torch.as_tensor(self._plain(given).logits[0])
-            if model == self.name or self.inert or self.liar:
+            if model == self.name and self.muddles and self._held:
+                model = next(reversed(self._held))
+            if model == self.name or self.liar or (self.inert and "/.still/" not in self._held[model]):
                 with self._adapted.disable_adapter():
                     return torch.as_tensor(self._adapted(given).logits[0])
             self._adapted.set_adapter(model)
@@ -161,8 +180,7 @@ class _Face(BaseHTTPRequestHandler):
         else:
             base = {"id": home.name, "root": "/models/base", "parent": None, "max_model_len": home.context}
             adapters = [
-                {"id": name, "root": path, "parent": home.name, "max_model_len": None}
-                for name, path in list(home.adapters.items())
+                {"id": name, "root": path, "parent": home.name, "max_model_len": None} for name, path in home.listed()
             ]
             self._say(200, {"object": "list", "data": [base, *adapters]})
 
@@ -178,9 +196,9 @@ class _Face(BaseHTTPRequestHandler):
             status, message = self.home.load(asked["lora_name"], asked["lora_path"])
             self._said(status, message)
         elif self.path == "/v1/unload_lora_adapter":
-            found = self.home.adapters.pop(asked["lora_name"], None)
+            found = self.home.unload(asked["lora_name"])
             self._said(200 if found else 404, "The lora adapter cannot be found.")
-        elif asked["model"] != self.home.name and asked["model"] not in self.home.adapters:
+        elif asked["model"] != self.home.name and not self.home.holds(asked["model"]):
             self._said(404, "The model does not exist.")
         elif asked.get("stream"):
             self._stream(asked)

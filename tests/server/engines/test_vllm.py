@@ -16,14 +16,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Phi3Config, Phi3ForCausalLM
 
-from radimpress.reports.errors import BundleError, EngineError, InputError, OverloadError, UnavailableError
+from radimpress.reports.errors import BundleError, ConfigError, EngineError, InputError, OverloadError, UnavailableError
 from radimpress.reports.files import sha256_file
 from radimpress.server.engines import Limits
 from radimpress.server.engines.vllm import Shared, VllmEngine
 from radimpress.server.engines.writer import write
 from radimpress.trainer.bundle import CONFIG, MANIFEST, WEIGHTS, AdapterBundle, open_bundle
 from tests.conftest import TINY
-from tests.server.conftest import make_bundle
+from tests.server.conftest import change_byte, make_bundle
 from tests.server.engines.conformance import PROMPT, text, until
 from tests.server.engines.standin import StandIn
 
@@ -77,7 +77,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Pat
 
 
 def _loads(server: StandIn) -> int:
-    return server.asked["/v1/load_lora_adapter"]
+    return server.loads
 
 
 def _held(engine: VllmEngine, server: StandIn) -> frozenset[str]:
@@ -244,7 +244,7 @@ def test_more_than_may_be_in_hand_is_refused(make: Make, server: StandIn) -> Non
 def test_no_more_adapters_are_held_than_there_is_room_for(
     make: Make, tiny_folder: Path, bundles: list[AdapterBundle]
 ) -> None:
-    with StandIn(tiny_folder, room=2) as server:
+    with StandIn(tiny_folder, room=3) as server:
         engine = make(server)
         for one in bundles[:3]:
             text(engine, one)
@@ -255,7 +255,7 @@ def test_no_more_adapters_are_held_than_there_is_room_for(
 def test_an_adapter_in_use_keeps_its_room_and_those_that_wait_get_theirs(
     make: Make, tiny_folder: Path, bundles: list[AdapterBundle]
 ) -> None:
-    with StandIn(tiny_folder, room=1) as server:
+    with StandIn(tiny_folder, room=2) as server:
         engine = make(server)
         alone = [text(engine, one) for one in bundles]
         server.delay = 0.005
@@ -271,7 +271,7 @@ def test_an_adapter_in_use_keeps_its_room_and_those_that_wait_get_theirs(
 def test_an_adapter_that_is_used_without_a_pause_gives_way_in_the_end(
     make: Make, tiny_folder: Path, bundles: list[AdapterBundle]
 ) -> None:
-    with StandIn(tiny_folder, room=1) as server:
+    with StandIn(tiny_folder, room=2) as server:
         engine = make(server)
         server.delay = 0.01
 
@@ -390,9 +390,8 @@ def test_matrices_of_a_layer_that_base_does_not_have_are_refused(
 def test_a_server_that_loads_no_adapters_is_told(make: Make, server: StandIn, bundles: list[AdapterBundle]) -> None:
     server.fixed = True
     engine = make(server)
-    assert text(engine, None)
-    with pytest.raises(Exception, match="VLLM_ALLOW_RUNTIME_LORA_UPDATING"):
-        text(engine, bundles[0])
+    with pytest.raises(UnavailableError, match="VLLM_ALLOW_RUNTIME_LORA_UPDATING"):
+        text(engine, None)
 
 
 def test_a_server_wants_its_token(make: Make, tiny_folder: Path) -> None:
@@ -465,3 +464,22 @@ def test_without_any_server_it_opens_and_says_what_is_missing(make: Make, tiny_f
     assert "cannot be reached" in engine.missing
     with pytest.raises(UnavailableError, match="cannot be reached"):
         text(engine, None)
+
+
+def test_base_is_never_asked_for_by_its_name_which_may_mean_an_adapter(
+    make: Make, server: StandIn, bundles: list[AdapterBundle]
+) -> None:
+    engine = make(server)
+    alone = text(engine, None)
+    server.muddles = True
+    adapted = [text(engine, one) for one in bundles[:2]]
+    assert text(engine, None) == alone
+    assert alone not in adapted
+
+
+def test_a_still_adapter_that_was_changed_is_found_out(tiny_folder: Path, tmp_path: Path, server: StandIn) -> None:
+    VllmEngine(TINY, tiny_folder, [server.url], Shared(tmp_path), context=512).close()
+    (weights,) = tmp_path.glob(f".still/*/{WEIGHTS}")
+    change_byte(weights)
+    with pytest.raises(ConfigError, match="not what was written"):
+        VllmEngine(TINY, tiny_folder, [server.url], Shared(tmp_path), context=512)
