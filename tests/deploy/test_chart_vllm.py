@@ -67,7 +67,8 @@ def test_servers_are_told_each_vllm_and_what_it_was_started_with(installed: list
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["publishNotReadyAddresses"]
     assert settings.context == int(options["--max-model-len"])
-    assert settings.resident == int(options["--max-loras"])
+    # One of them stands for the base model.
+    assert settings.resident + 1 == int(options["--max-loras"])
     assert settings.batch == 2 * int(options["--max-num-seqs"])
     assert int(options["--max-lora-rank"]) <= RANK_MAX
     many = render({**VALUES, "vllm": {**VALUES["vllm"], "replicas": 64}})

@@ -185,7 +185,8 @@ def test_the_model_that_is_brought_is_the_one_that_the_engine_reads(kind: str, m
 def test_vllm_has_the_room_that_the_servers_count_on() -> None:
     engine, settings = _engine("vllm")
     options = _options(engine)
-    assert int(options["--max-loras"]) == settings.resident
+    # One of them stands for the base model.
+    assert int(options["--max-loras"]) == settings.resident + 1
     assert int(options["--max-num-seqs"]) == settings.batch
     assert "--enable-lora" in options
     assert engine["environment"]["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
