@@ -23,7 +23,8 @@ from radimpress.trainer.bundle import AdapterBundle, open_bundle
 from radimpress.trainer.plan import PlannedAdapter
 from radimpress.trainer.settings import FitSettings
 
-_REPORTS = 24
+# Some sixty steps, so that they and not loading take most of a fit.
+_REPORTS = 64
 _NAME = "killed"
 # Beside the fit, what transformers and peft load when they are first used.
 _PRELOADED = (
@@ -34,7 +35,7 @@ _PRELOADED = (
 )
 # Dropout draws random numbers at every step, and each step but the last is a checkpoint.
 SETTINGS = FitSettings(
-    rank=2, alpha=4, dropout=0.1, batch=1, accumulation=1, learning_rate=5e-3, max_tokens=1024, checkpoint_steps=1
+    rank=2, alpha=4, dropout=0.1, batch=1, accumulation=1, learning_rate=5e-3, max_tokens=320, checkpoint_steps=1
 )
 
 
