@@ -100,7 +100,7 @@ def bench_server(
             minutes=minutes,
             runs=runs,
             track=track,
-            told=lambda rate: ERR.print(str(rate), markup=False),
+            told=_told,
         )
         figures = measure(bench, only or ())
     show(figures, f"median and range of {rounds} rounds", as_json)
@@ -129,7 +129,7 @@ def bench_reports(
         _bench_augmentation(find_base(base), seeds, first, keep, as_json)
         return
     with TemporaryDirectory() as folder:
-        figures = measure(count, real, Path(folder), lambda told: ERR.print(told, markup=False), patients=patients)
+        figures = measure(count, real, Path(folder), _told, patients=patients)
     show(figures, f"{count:,} synthetic reports", as_json)
 
 
@@ -147,7 +147,7 @@ def _bench_augmentation(base: BaseModel, seeds: int, first: int, keep: Path | No
             seeds=seeds,
             first=first,
             track=track,
-            told=lambda line: ERR.print(line, markup=False),
+            told=_told,
         )
         figures = measure(bench)
     show(figures, f"with augmentation minus without, {seeds} seeds, 90% intervals", as_json)
@@ -192,7 +192,7 @@ def bench_trainer(
             rounds=rounds,
             kills=kills,
             track=track,
-            told=lambda line: ERR.print(line, markup=False),
+            told=_told,
         )
         figures = measure(bench, only or ())
     show(figures, f"median and range of {rounds} rounds; counts of {kills} kills", as_json)
@@ -202,7 +202,7 @@ def _bench_quality(files: Sequence[Path], seeds: Sequence[int], recipe: Path | N
     from radimpress.server.bench.quality import FACTS, QualityBench, measure_quality, quality_recipe, rows
 
     settings = load_recipe(recipe) if recipe else quality_recipe()
-    bench = QualityBench(settings, out, seeds, files, track=track, told=lambda line: ERR.print(line, markup=False))
+    bench = QualityBench(settings, out, seeds, files, track=track, told=_told)
     figures = measure_quality(bench)
     if as_json:
         show(figures, "", as_json)
@@ -233,7 +233,7 @@ def bench_clustering(
 
     check_groups(only, (*GROUPS, SCALE))
     if only and SCALE in only:
-        figures = measure_scale(embedder, told=lambda line: ERR.print(line, markup=False))
+        figures = measure_scale(embedder, told=_told)
         show(figures, "one fit of each size, each in a process of its own", as_json)
         return
     bench = ClusteringBench(
@@ -242,9 +242,14 @@ def bench_clustering(
         seeds=seeds,
         first=first,
         track=track,
-        told=lambda line: ERR.print(line, markup=False),
+        told=_told,
     )
     show(measure(bench, only or ()), f"mean and range of {seeds} seeds", as_json)
+
+
+def _told(what: object) -> None:
+    """What a measurement says on its way."""
+    ERR.print(str(what), markup=False)
 
 
 def check_groups(only: Iterable[str] | None, groups: Iterable[str]) -> None:

@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from radimpress.reports.files import stamp
 from radimpress.server.engines.threads import forgo_team
-from radimpress.trainer.bundle import CONFIG, WEIGHTS, AdapterBundle
-
-_Stamps = tuple[tuple[int, int, int, int] | None, ...]
+from radimpress.server.engines.verified import Stamps, stamps
+from radimpress.trainer.bundle import AdapterBundle
 
 
 class Examined:
@@ -24,8 +22,8 @@ class Examined:
 
     def __init__(self, examine: Callable[[AdapterBundle], None]) -> None:
         self._examine = examine
-        self._good: dict[str, _Stamps] = {}
-        self._asked: dict[tuple[str, _Stamps], asyncio.Future[None]] = {}
+        self._good: dict[str, Stamps] = {}
+        self._asked: dict[tuple[str, Stamps], asyncio.Future[None]] = {}
         self._thread = ThreadPoolExecutor(1, "radimpress-examiner", forgo_team)
 
     async def check(self, adapter: AdapterBundle) -> None:
@@ -34,10 +32,10 @@ class Examined:
         Raises:
             BundleError: what `examine` raises.
         """
-        stamps = _stamps(adapter)
-        if self._good.get(adapter.digest) == stamps:
+        now = stamps(adapter)
+        if self._good.get(adapter.digest) == now:
             return
-        key = adapter.digest, stamps
+        key = adapter.digest, now
         asked = self._asked.get(key)
         if asked is None:
             asked = self._asked[key] = asyncio.wrap_future(self._thread.submit(self._examine, adapter))
@@ -53,14 +51,9 @@ class Examined:
         """Waits for the thread."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _settle(self, key: tuple[str, _Stamps], done: asyncio.Future[None]) -> None:
+    def _settle(self, key: tuple[str, Stamps], done: asyncio.Future[None]) -> None:
         self._asked.pop(key, None)
         self._good.pop(key[0], None)
         # Taken before the files were read, so that a change meanwhile is seen the next time.
         if not done.cancelled() and done.exception() is None:
             self._good[key[0]] = key[1]
-
-
-def _stamps(adapter: AdapterBundle) -> _Stamps:
-    folder = str(adapter.path)
-    return stamp(f"{folder}/{WEIGHTS}"), stamp(f"{folder}/{CONFIG}")

@@ -19,10 +19,11 @@ from itertools import takewhile
 import structlog
 from torch import Tensor
 
-from radimpress.reports.errors import DeadlineError, EngineError, InputError, RadimpressError, UnavailableError
+from radimpress.reports.errors import DeadlineError, EngineError, RadimpressError, UnavailableError
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.decoder import Batch, Decoder, Read
 from radimpress.server.engines.host import Host
+from radimpress.server.engines.refusals import CLOSED, LATE_WAITING, LATE_WRITING, check_room
 from radimpress.server.engines.scheduler import Chunk, Scheduler, Sequence, Step
 from radimpress.server.engines.slots import Packed, Probe, Slots, pack
 from radimpress.server.engines.threads import release_team
@@ -32,9 +33,6 @@ from radimpress.trainer.load import LoadedBase
 
 _PROBE = "Findings: The lungs are clear."
 _HALF_CHARACTER = "\ufffd"
-_CLOSED = "the engine is closed"
-_LATE_WAITING = "the deadline passed while the request waited"
-_LATE_WRITING = "the deadline passed before the impression was complete"
 _log = structlog.get_logger()
 
 
@@ -135,9 +133,7 @@ class InProcessEngine:
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """See `radimpress.server.engines.Engine.generate`."""
         ids = self.loaded.prompt_ids(prompt)
-        room = self.decoder.context - limits.max_tokens
-        if len(ids) > room:
-            raise InputError("findings", f"make {len(ids)} tokens; the base model has room for {room}")
+        check_room(len(ids), self.decoder.context - limits.max_tokens)
         # The last token of a prompt is always read, as it tells the first one of the answer.
         opening = len(_common([self._opening, ids[:-1]]))
         opening = opening if opening == len(self._opening) else 0
@@ -145,7 +141,7 @@ class InProcessEngine:
         job = _Job(sequence, adapter, asyncio.get_running_loop())
         with self._wake:
             if self._closed:
-                raise UnavailableError(_CLOSED)
+                raise UnavailableError(CLOSED)
             self._drop(one for one in list(self._scheduler.waiting) if one.dropped)
             self._scheduler.submit(sequence, time.monotonic())
             self._jobs[sequence] = job
@@ -201,7 +197,7 @@ class InProcessEngine:
             # Whatever ends this thread, nobody waits for it any longer.
             with self._wake:
                 self._closed = True
-                self._fail(self._jobs, UnavailableError(_CLOSED))
+                self._fail(self._jobs, UnavailableError(CLOSED))
 
     def _give_up(self, step: Step, error: Exception) -> None:
         """Ends everybody who took part in a step that failed."""
@@ -221,8 +217,8 @@ class InProcessEngine:
                 everyone = list(self._jobs)
                 self._drop(one for one in everyone if one.dropped)
                 late = [one for one in self._jobs if one.late(now)]
-                self._fail((one for one in late if one.row < 0), DeadlineError(_LATE_WAITING))
-                self._fail((one for one in late if not one.dropped), DeadlineError(_LATE_WRITING))
+                self._fail((one for one in late if one.row < 0), DeadlineError(LATE_WAITING))
+                self._fail((one for one in late if not one.dropped), DeadlineError(LATE_WRITING))
                 self._let_go()
                 self._wanted = self._want()
                 self._refuse()

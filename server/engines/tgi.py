@@ -28,13 +28,13 @@ from radimpress.reports.errors import (
     ConfigError,
     DeadlineError,
     EngineError,
-    InputError,
     OverloadError,
     UnavailableError,
 )
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fingerprint import PROBES
 from radimpress.server.engines.fitting import Fitting
+from radimpress.server.engines.refusals import CLOSED, LATE_WRITING, check_room
 from radimpress.server.engines.tgi_replica import Replica, Seen
 from radimpress.server.engines.tgi_wire import Room, Wire
 from radimpress.server.engines.verified import Verified
@@ -44,8 +44,6 @@ from radimpress.trainer.load import BaseTokens, load_tokens
 
 APPLIED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _FINISH = {"length": "length", "eos_token": "stop", "stop_sequence": "stop"}
-_CLOSED = "the engine is closed"
-_LATE = "the deadline passed before the impression was complete"
 T = TypeVar("T")
 
 
@@ -91,7 +89,7 @@ class TgiEngine:
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """See `radimpress.server.engines.Engine.generate`; a TGI that cannot answer is passed over for the next."""
         if self.closed:
-            raise UnavailableError(_CLOSED)
+            raise UnavailableError(CLOSED)
         if adapter is not None:
             await asyncio.to_thread(self._verified.check, adapter)
         asked = _Asked(self._text(prompt), self.prompt_tokens(prompt), adapter, limits)
@@ -174,7 +172,7 @@ class TgiEngine:
             UnavailableError: the engine was closed meanwhile.
         """
         if self.closed:
-            raise UnavailableError(_CLOSED)
+            raise UnavailableError(CLOSED)
         left = None if limits.deadline is None else limits.deadline - time.monotonic()
         wait = asyncio.timeout(left)
         self._waits[wait] = asyncio.get_running_loop()
@@ -182,7 +180,7 @@ class TgiEngine:
             async with wait:
                 return await work()
         except TimeoutError:
-            raise UnavailableError(_CLOSED) if self.closed else DeadlineError(_LATE) from None
+            raise UnavailableError(CLOSED) if self.closed else DeadlineError(LATE_WRITING) from None
         finally:
             del self._waits[wait]
 
@@ -210,8 +208,7 @@ def begins(tokens: BaseTokens) -> str:
 
 def _check_room(asked: _Asked, room: Room) -> None:
     most = min(room.prompt, room.total - asked.limits.max_tokens)
-    if asked.tokens > most:
-        raise InputError("findings", f"make {asked.tokens} tokens; TGI {room.model} has room for {most}")
+    check_room(asked.tokens, most, f"TGI {room.model}")
 
 
 def _end_of(last: TextGenerationStreamOutput, asked: _Asked) -> tuple[str, int]:

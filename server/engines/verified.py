@@ -8,6 +8,14 @@ from collections.abc import Callable
 from radimpress.reports.files import stamp
 from radimpress.trainer.bundle import CONFIG, WEIGHTS, AdapterBundle
 
+Stamps = tuple[tuple[int, int, int, int] | None, ...]
+
+
+def stamps(adapter: AdapterBundle) -> Stamps:
+    """What changes when one of an adapter's files is touched."""
+    folder = str(adapter.path)
+    return stamp(f"{folder}/{WEIGHTS}"), stamp(f"{folder}/{CONFIG}")
+
 
 class Verified:
     """Verifies an adapter, as a real engine reads it once; asked from any thread.
@@ -18,7 +26,7 @@ class Verified:
 
     def __init__(self, examine: Callable[[AdapterBundle], None]) -> None:
         self._examine = examine
-        self._seen: dict[str, tuple[tuple[int, int, int, int] | None, ...]] = {}
+        self._seen: dict[str, Stamps] = {}
         self._reading = threading.Lock()
 
     def check(self, adapter: AdapterBundle) -> None:
@@ -27,14 +35,13 @@ class Verified:
         Raises:
             BundleError: it must not be served; says why.
         """
-        folder = str(adapter.path)
-        stamps = stamp(f"{folder}/{WEIGHTS}"), stamp(f"{folder}/{CONFIG}")
-        if self._seen.get(adapter.digest) == stamps:
+        now = stamps(adapter)
+        if self._seen.get(adapter.digest) == now:
             return
         with self._reading:
-            if self._seen.get(adapter.digest) != stamps:
+            if self._seen.get(adapter.digest) != now:
                 self._examine(adapter)
-                self._seen[adapter.digest] = stamps
+                self._seen[adapter.digest] = now
 
     def held(self) -> frozenset[str]:
         """Digests of those that were verified."""

@@ -20,7 +20,6 @@ from radimpress.reports.errors import (
     BundleError,
     DeadlineError,
     EngineError,
-    InputError,
     OverloadError,
     RadimpressError,
     UnavailableError,
@@ -30,6 +29,7 @@ from radimpress.server.engines.examined import Examined
 from radimpress.server.engines.fingerprint import Fingerprint
 from radimpress.server.engines.fitting import Fitting
 from radimpress.server.engines.reference import kept_reference, probe_ids
+from radimpress.server.engines.refusals import CLOSED, LATE_WAITING, LATE_WRITING, check_room
 from radimpress.server.engines.still import still_adapter
 from radimpress.server.engines.vllm_client import GoneError, UnknownModelError, VllmClient
 from radimpress.server.engines.vllm_replica import Replica
@@ -40,9 +40,6 @@ from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.load import load_tokens
 
 _HALF_CHARACTER = "\ufffd"
-_CLOSED = "the engine is closed"
-_LATE_WAITING = "the deadline passed while the request waited"
-_LATE_WRITING = "the deadline passed before the impression was complete"
 _log = structlog.get_logger()
 
 
@@ -158,13 +155,11 @@ class VllmEngine:
     async def generate(self, prompt: str, adapter: AdapterBundle | None, limits: Limits) -> AsyncGenerator[Piece, None]:
         """See `radimpress.server.engines.Engine.generate`."""
         ids = self._tokens.prompt_ids(prompt)
-        room = self.context - limits.max_tokens
-        if len(ids) > room:
-            raise InputError("findings", f"make {len(ids)} tokens; the base model has room for {room}")
+        check_room(len(ids), self.context - limits.max_tokens)
         job = _Job(ids, adapter, limits, asyncio.get_running_loop())
         with self._door:
             if self._closed:
-                raise UnavailableError(_CLOSED)
+                raise UnavailableError(CLOSED)
             if self._inside >= self._most:
                 raise OverloadError(f"{self._most} requests are in hand already")
             working = self._run(self._worked(job))
@@ -272,9 +267,9 @@ class VllmEngine:
             async with asyncio.timeout_at(job.limits.deadline):
                 await self._answer(job)
         except TimeoutError:
-            job.give(DeadlineError(_LATE_WRITING if job.begun else _LATE_WAITING))
+            job.give(DeadlineError(LATE_WRITING if job.begun else LATE_WAITING))
         except asyncio.CancelledError:
-            job.give(UnavailableError(_CLOSED))
+            job.give(UnavailableError(CLOSED))
             raise
         except RadimpressError as error:
             job.give(error)
