@@ -5,10 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.wait import WebDriverWait
+
+# Pixels that the page is wider than its window.
+SIDEWAYS = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_DRAWN = """
+    const figures = [...document.querySelectorAll('.plotly-graph-div')];
+    return figures.every(figure => figure.querySelector('.main-svg')) ? figures.length : 0;
+"""
 
 
 @contextmanager
@@ -28,3 +37,22 @@ def chromium(width: int) -> Iterator[Chrome]:
         yield chrome
     finally:
         chrome.quit()
+
+
+def wait_for_figures(browser: Chrome, count: int | None = None) -> None:
+    """Until every figure is drawn, so many of them where it is said, and one at least.
+
+    They are drawn one by one after the page has loaded; on a busy machine that takes seconds.
+    """
+
+    def drawn(page: Chrome) -> bool:
+        found = page.execute_script(_DRAWN)
+        return bool(found > 0 if count is None else found == count)
+
+    WebDriverWait(browser, 120).until(drawn)
+
+
+def complaints(browser: Chrome) -> list[Any]:
+    """What the browser logged as severe since it was last asked."""
+    told: Any = browser.execute("getLog", {"type": "browser"})
+    return [entry for entry in told["value"] if entry["level"] == "SEVERE"]

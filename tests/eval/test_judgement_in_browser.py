@@ -13,7 +13,7 @@ from selenium.webdriver import Chrome
 
 from radimpress.eval.judgement import write_judgement
 from radimpress.reports.progress import silent
-from tests.eval.browser import chromium
+from tests.eval.browser import chromium, complaints
 from tests.eval.judged_run import EVIL, NEW, OLD, judged_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -87,8 +87,7 @@ def test_it_draws_a_window_of_cases_worst_first_and_nothing_is_wrong(page: Chrom
     _press(page, "#more")
     assert _count(page) == [64, 64, 64]
     assert _say(page, "document.getElementById('more').hidden") is True
-    told: Any = page.execute("getLog", {"type": "browser"})
-    assert [entry for entry in told["value"] if entry["level"] == "SEVERE"] == []
+    assert complaints(page) == []
 
 
 def test_texts_that_try_to_be_markup_are_shown_as_text(page: Chrome) -> None:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
@@ -19,10 +18,9 @@ from radimpress.reports.progress import silent
 from radimpress.reports.read import Reading
 from radimpress.reports.split import PARTS, Split
 from radimpress.reports.synthetic import synthesize
-from tests.eval.browser import chromium
+from tests.eval.browser import SIDEWAYS, chromium, complaints
 
 LONG = "w" * 300
-_SIDEWAYS = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # What stands out of its box: nothing may but a table, which has a box to be scrolled in.
 _OUTSIDE = """
     const wide = document.documentElement.clientWidth;
@@ -73,7 +71,7 @@ def shown(browser: Chrome, page: Path) -> Chrome:
 
 
 def test_nothing_is_wider_than_the_window(shown: Chrome) -> None:
-    assert shown.execute_script(_SIDEWAYS) <= 0
+    assert shown.execute_script(SIDEWAYS) <= 0
     assert shown.execute_script(_OUTSIDE) == []
 
 
@@ -93,6 +91,5 @@ def test_all_doors_are_shown_and_add_up(shown: Chrome) -> None:
 
 def test_nothing_is_asked_of_the_network_and_nothing_fails(shown: Chrome) -> None:
     assert shown.execute_script(_LOADED) == []
-    told: Any = shown.execute("getLog", {"type": "browser"})
-    assert [entry for entry in told["value"] if entry["level"] == "SEVERE"] == []
+    assert complaints(shown) == []
     assert shown.find_elements("css selector", "article script, article img, [src^=http], [href^=http]") == []

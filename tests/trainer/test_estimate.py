@@ -7,14 +7,13 @@ import pytest
 
 from radimpress.reports.errors import InputError
 from radimpress.reports.synthetic import synthesize
-from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.estimate import estimate
-from radimpress.trainer.fit import fit
 from radimpress.trainer.load import BaseTokens, load_tokens
 from radimpress.trainer.plan import PlannedAdapter
 from radimpress.trainer.record import runs
 from radimpress.trainer.settings import FitSettings
 from tests.conftest import TINY
+from tests.trainer.fits import fit_tiny
 
 # peft asks transformers by an old name.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
@@ -31,24 +30,13 @@ def reader(tiny_folder: Path) -> BaseTokens:
     return load_tokens(TINY, tiny_folder)
 
 
-def _fit(folder: Path, into: Path, planned: PlannedAdapter = PLANNED) -> AdapterBundle:
-    return fit(
-        planned,
-        VALIDATION,
-        base=TINY,
-        base_folder=folder,
-        settings=SETTINGS,
-        start=None,
-        clusters_digest="c" * 64,
-        into=into,
-    )
-
-
 def test_a_fit_makes_the_steps_and_reads_the_tokens_that_were_estimated(
     tiny_folder: Path, tmp_path: Path, reader: BaseTokens
 ) -> None:
     told = estimate(PLANNED, VALIDATION, reader, SETTINGS, 100.0)
-    bundle = _fit(tiny_folder, tmp_path)
+    bundle = fit_tiny(
+        tiny_folder, tmp_path, name=PLANNED.name, reports=PLANNED.reports, validation=VALIDATION, settings=SETTINGS
+    )
     data, record = bundle.manifest["data"], runs(tmp_path)[0].rows
     assert told.steps == bundle.manifest["steps"]["made"] > 1
     assert (sum(told.reports.values()), told.cut, told.too_long) == (data["reports"], data["cut"], data["too_long"])

@@ -2,22 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from selenium.webdriver import Chrome
-from selenium.webdriver.support.wait import WebDriverWait
 
 from radimpress.trainer.page import write_runs_page
 from radimpress.trainer.record import runs
-from tests.eval.browser import chromium
+from tests.eval.browser import SIDEWAYS, chromium, complaints, wait_for_figures
 from tests.trainer.run_folders import leave_open, leave_run
 
-_ALL_DRAWN = """
-    const figures = [...document.querySelectorAll('.plotly-graph-div')];
-    return figures.length === arguments[0] && figures.every(figure => figure.querySelector('.main-svg'));
-"""
-_SIDEWAYS = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _LINES = "return document.querySelectorAll('#figure-loss .scatterlayer .js-line').length"
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -37,10 +30,8 @@ def test_a_browser_draws_every_run_and_nothing_is_wider_than_the_window(
     leave_open(tmp_path, "unified", "f" * 64)
     write_runs_page(tmp_path / "page.html", runs(tmp_path))
     browser.get((tmp_path / "page.html").as_uri())
-    # Figures are drawn one by one after the page has loaded; on a busy machine that takes seconds.
-    WebDriverWait(browser, 120).until(lambda b: b.execute_script(_ALL_DRAWN, 7))
+    wait_for_figures(browser, 7)
     # A run of one step is a mark, and no line.
     assert browser.execute_script(_LINES) == (count if steps > 1 else 0) + 1
-    assert browser.execute_script(_SIDEWAYS) <= 0
-    told: Any = browser.execute("getLog", {"type": "browser"})
-    assert [entry for entry in told["value"] if entry["level"] == "SEVERE"] == []
+    assert browser.execute_script(SIDEWAYS) <= 0
+    assert complaints(browser) == []

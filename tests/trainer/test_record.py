@@ -2,39 +2,29 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from radimpress.reports.synthetic import synthesize
 from radimpress.trainer.bundle import AdapterBundle
-from radimpress.trainer.fit import fit
-from radimpress.trainer.plan import PlannedAdapter
 from radimpress.trainer.record import OPEN, RECORD, counted, last_speed, run_folder, runs, work_folder
 from radimpress.trainer.settings import FitSettings
 from radimpress.trainer.spent import SPENT
 from tests.conftest import TINY
+from tests.trainer.fits import fit_tiny
 
 # peft asks transformers by an old name.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 
 SETTINGS = FitSettings(rank=2, batch=1, accumulation=1, max_tokens=600, price_per_hour=3600.0)
-PLANNED = PlannedAdapter("planned", None, None, tuple(synthesize(4, 0, 0.0)))
+REPORTS = tuple(synthesize(4, 0, 0.0))
 VALIDATION = list(synthesize(2, 1, 0.0))
 
 
-def _fit(folder: Path, into: Path, planned: PlannedAdapter = PLANNED, budget_usd: float = 0.0) -> AdapterBundle:
-    return fit(
-        planned,
-        VALIDATION,
-        base=TINY,
-        base_folder=folder,
-        settings=SETTINGS,
-        start=None,
-        clusters_digest="c" * 64,
-        into=into,
-        budget_usd=budget_usd,
+def _fit(folder: Path, into: Path, name: str = "planned", budget_usd: float = 0.0) -> AdapterBundle:
+    return fit_tiny(
+        folder, into, name=name, reports=REPORTS, validation=VALIDATION, settings=SETTINGS, budget_usd=budget_usd
     )
 
 
@@ -78,7 +68,7 @@ def test_the_last_run_on_the_same_base_tells_the_speed(tiny_folder: Path, tmp_pa
     assert last_speed(tmp_path, TINY.name, None) is None
     speeds = {}
     for at, name in enumerate(("first", "second")):
-        bundle = _fit(tiny_folder, tmp_path, replace(PLANNED, name=name))
+        bundle = _fit(tiny_folder, tmp_path, name)
         record = run_folder(tmp_path, bundle) / RECORD
         record.write_text(json.dumps({"step": 1, "tokens_per_second": 10.0 * (at + 1)}) + "\n", "utf-8")
         os.utime(record, (at + 1, at + 1))
