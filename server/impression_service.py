@@ -55,12 +55,18 @@ Request = (
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """The rpc that a request came with, its deadline, its trace, and whether it waits its turn before it comes in."""
+    """The rpc that a request came with, its deadline and its trace.
+
+    Attributes:
+        patient: whether it waits its turn before it comes in.
+        whole: whether its caller gets no text before the end.
+    """
 
     rpc: str
     context: Any
     trace: Trace
     patient: bool = False
+    whole: bool = True
 
 
 class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
@@ -86,7 +92,7 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
         """See impression.proto."""
         started, said = None, ""
         with self._trace("StreamImpression", context) as trace:
-            call = _Call("StreamImpression", context, trace)
+            call = _Call("StreamImpression", context, trace, whole=False)
             # A reader that is slow holds up neither the engine nor the journal.
             try:
                 async with running_ahead(self._events(request, call)) as events:
@@ -181,12 +187,14 @@ class ImpressionService(impression_pb2_grpc.ImpressionServiceServicer):
             with parts.admission.place(left, patient=call.patient), trace.span("engine") as span:
                 yield who
                 extractor, text, first = Extractor(), "", None
-                limits = Limits(parts.max_tokens, deadline, report.modality, report.clinic)
+                limits = Limits(parts.max_tokens, deadline, report.modality, report.clinic, call.whole)
                 async with aclosing(parts.engine.generate(prompt, bundle, limits)) as pieces:
                     async for piece in pieces:
                         certain = extractor.feed(piece.text) + (extractor.finish() if piece.finish else "")
                         if certain:
-                            first = first or time.monotonic() - began
+                            # What comes all at once has no first piece.
+                            if not (call.whole and piece.finish):
+                                first = first or time.monotonic() - began
                             text += certain
                             yield certain
                 if piece.engine:

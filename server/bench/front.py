@@ -13,7 +13,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -228,16 +228,11 @@ async def _direct(peer: VllmPeer, some: Sequence[_Asked], stop: Sequence[int], m
                 "max_tokens": max_tokens,
                 "stop_token_ids": list(stop),
                 "temperature": 0,
-                "stream": True,
             }
-            began, text = time.perf_counter(), ""
-            async with aclosing(peer.events(body)) as events:
-                async for event in events:
-                    text += event["choices"][0]["text"]
-                    if event["choices"][0]["finish_reason"]:
-                        break
+            began = time.perf_counter()
+            said = await peer.whole(body)
             latencies.append(time.perf_counter() - began)
-            texts[_id(one)] = extract(text)
+            texts[_id(one)] = extract(said["choices"][0]["text"])
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))

@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGSTOP
@@ -80,15 +80,7 @@ class VllmPeer(VllmServer):
         Raises:
             EngineError: it refused, or broke off.
         """
-        with self._told():
-            reader, writer = await asyncio.open_connection(HOST, self.port)
-        try:
-            with self._told():
-                writer.write(_request("/v1/completions", body))
-                status = (await reader.readline()).split(maxsplit=2)
-                if status[1:2] != [b"200"]:
-                    said = (await reader.read()).partition(b"\r\n\r\n")[2]
-                    raise EngineError(f"vLLM refused a request: {said.decode(errors='replace')}")
+        async with self._asked(body) as reader:
             while True:
                 with self._told():
                     line = await reader.readline()
@@ -101,6 +93,31 @@ class VllmPeer(VllmServer):
                 if "error" in event:
                     raise EngineError(f"vLLM broke off: {event['error']}")
                 yield event
+
+    async def whole(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What a completion that is not streamed sends, likewise.
+
+        Raises:
+            EngineError: it refused, or broke off.
+        """
+        async with self._asked(body) as reader:
+            with self._told():
+                said: dict[str, Any] = json.loads((await reader.read()).partition(b"\r\n\r\n")[2])
+        return said
+
+    @asynccontextmanager
+    async def _asked(self, body: Mapping[str, Any]) -> AsyncGenerator[asyncio.StreamReader, None]:
+        """What is sent, from behind its first line on."""
+        with self._told():
+            reader, writer = await asyncio.open_connection(HOST, self.port)
+        try:
+            with self._told():
+                writer.write(_request("/v1/completions", body))
+                status = (await reader.readline()).split(maxsplit=2)
+                if status[1:2] != [b"200"]:
+                    said = (await reader.read()).partition(b"\r\n\r\n")[2]
+                    raise EngineError(f"vLLM refused a request: {said.decode(errors='replace')}")
+            yield reader
         finally:
             writer.close()
 

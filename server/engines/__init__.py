@@ -23,12 +23,14 @@ class Limits:
         deadline: on the clock of `time.monotonic`, in seconds; None waits for ever.
         modality: of the report; of several engines the one that answers is chosen by it.
         clinic: of the report, likewise.
+        whole: whether nobody reads before the end; an engine may then give the text as one piece.
     """
 
     max_tokens: int
     deadline: float | None = None
     modality: Modality = Modality.UNSPECIFIED
     clinic: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,7 +322,9 @@ class VllmEngine:
         written: list[int] = []
         said = ""
         last: Piece | None = None
-        async with aclosing(replica.write(job.adapter, job.ids, job.limits.max_tokens, self._stop)) as events:
+        limits = job.limits
+        writing = replica.write(job.adapter, job.ids, limits.max_tokens, self._stop, whole=limits.whole)
+        async with aclosing(writing) as events:
             async for event in events:
                 written += event.tokens
                 ended = bool(written) and written[-1] in self._stop

@@ -15,7 +15,7 @@ import json
 import re
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ _IDLE = 3.0
 # Reading an adapter's files may take a slow disk long; a prompt may wait for others in vLLM's queue.
 _LOADING = 120.0
 _SILENCE = 120.0
+# Seconds a token, where nothing is heard before the last one.
+_SLOWEST = 1.0
 _RETRY_MAX = 30.0
 _TOLD_MAX = 200
 _BROKEN = 500
@@ -171,9 +173,16 @@ class VllmClient:
         return found
 
     async def write(
-        self, model: str, ids: Sequence[int], max_tokens: int, stop: Sequence[int]
+        self, model: str, ids: Sequence[int], max_tokens: int, stop: Sequence[int], *, whole: bool = False
     ) -> AsyncGenerator[Written, None]:
         """Yields what a model writes, greedy; closing it closes the connection, at which vLLM ends the work.
+
+        Args:
+            model: its name.
+            ids: the prompt.
+            max_tokens: written at most.
+            stop: tokens that end it.
+            whole: all at once when it ends, which spares both sides an event a token.
 
         Raises:
             GoneError: the connection could not be made, or broke off.
@@ -186,35 +195,49 @@ class VllmClient:
             "prompt": list(ids),
             "max_tokens": max_tokens,
             "stop_token_ids": list(stop),
-            "stream": True,
-            "stream_options": {"include_usage": True},
             "return_token_ids": True,
             **_GREEDY,
         }
-        finished = False
-        async with self._told(), self._http.stream("POST", "/v1/completions", json=body, timeout=_SILENCE) as answer:
-            if answer.status_code != 200:
-                await answer.aread()
-                raise _refusal(answer)
-            async for event in httpx2.EventSource(answer):
-                if event.data == "[DONE]":
-                    break
-                said = json.loads(event.data)
-                if "error" in said:
-                    raise EngineError("vLLM broke off with an error")
-                _check_model(model, said)
-                if said["choices"]:
-                    written = _written(said["choices"][0])
-                    finished = finished or bool(written.finish)
-                    yield written
-                elif said["usage"]["prompt_tokens"] != len(ids):
-                    raise EngineError(f"vLLM read {said['usage']['prompt_tokens']} tokens, and was sent {len(ids)}")
-        if not finished:
-            raise GoneError("vLLM broke off")
+        async with self._told():
+            if whole:
+                said = _json(await self._ask("POST", "/v1/completions", body, _SILENCE + _SLOWEST * max_tokens))
+                written = _written(said["choices"][0])
+                _check_answer(model, ids, said)
+                if not written.finish:
+                    raise EngineError("vLLM gave an answer without an end")
+                yield written
+                return
+            finished = False
+            async with aclosing(self._events("/v1/completions", body)) as events:
+                async for said in events:
+                    if said["choices"]:
+                        _check_model(model, said)
+                        written = _written(said["choices"][0])
+                        finished = finished or bool(written.finish)
+                        yield written
+                    else:
+                        _check_answer(model, ids, said)
+            if not finished:
+                raise GoneError("vLLM broke off")
 
     async def close(self) -> None:
         """Closes every connection."""
         await self._http.aclose()
+
+    async def _events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
+        timeout = httpx2.Timeout(_SILENCE, connect=_CONNECT)
+        async with self._http.stream("POST", path, json=streamed, timeout=timeout) as answer:
+            if answer.status_code != 200:
+                await answer.aread()
+                raise _refusal(answer)
+            async for event in httpx2.EventSource(answer):
+                # What follows is read too: a connection is used again only where an answer was read to its end.
+                if event.data != "[DONE]":
+                    said = json.loads(event.data)
+                    if "error" in said:
+                        raise EngineError("vLLM broke off with an error")
+                    yield said
 
     async def _change(self, what: str, body: Mapping[str, str]) -> None:
         try:
@@ -278,6 +301,14 @@ def _check_model(asked: str, said: Mapping[str, Any]) -> None:
     """Whether an answer is of the model that was asked; vLLM names the one that it took."""
     if said["model"] != asked:
         raise EngineError(f"vLLM answered with model {str(said['model'])[:12]!r}, asked was {asked[:12]!r}")
+
+
+def _check_answer(asked: str, ids: Sequence[int], said: Mapping[str, Any]) -> None:
+    """Whether an answer that ended is of the model and of the prompt that were asked."""
+    _check_model(asked, said)
+    read = said["usage"]["prompt_tokens"]
+    if read != len(ids):
+        raise EngineError(f"vLLM read {read} tokens, and was sent {len(ids)}")
 
 
 def _tokens(listed: Mapping[str, float]) -> dict[int, float]:

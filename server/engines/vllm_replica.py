@@ -69,7 +69,7 @@ class Replica:
         return self.running + loading, blake2b(f"{digest} {self.url}".encode(), digest_size=8).digest()
 
     async def write(
-        self, adapter: AdapterBundle | None, ids: list[int], max_tokens: int, stop: list[int]
+        self, adapter: AdapterBundle | None, ids: list[int], max_tokens: int, stop: list[int], *, whole: bool
     ) -> AsyncGenerator[Written, None]:
         """Yields what an adapter (None: the base model) writes; see `VllmClient.write` and `Residence.holding`."""
         self.running += 1
@@ -77,7 +77,7 @@ class Replica:
         try:
             async with (
                 self.residence.holding(asked) as name,
-                aclosing(self.client.write(name, ids, max_tokens, stop)) as pieces,
+                aclosing(self.client.write(name, ids, max_tokens, stop, whole=whole)) as pieces,
             ):
                 async for piece in pieces:
                     yield piece

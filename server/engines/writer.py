@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from radimpress.eval.predict import Written
 from radimpress.server.engines import Engine, Limits
@@ -72,7 +73,7 @@ async def write(engine: Engine, prompt: str, adapter: AdapterBundle | None, limi
     """
     text = ""
     began = time.monotonic()
-    async with aclosing(engine.generate(prompt, adapter, limits)) as pieces:
+    async with aclosing(engine.generate(prompt, adapter, replace(limits, whole=True))) as pieces:
         async for piece in pieces:
             text += piece.text
     return Written(text, piece.finish, piece.tokens, time.monotonic() - began)

@@ -112,21 +112,23 @@ class Conformance:
         until(lambda: case.running() == 0)
         assert text(case.engine, case.second)
 
-    def test_whoever_is_cancelled_frees_the_engine(self, case: Case) -> None:
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_whoever_is_cancelled_frees_the_engine(self, case: Case, *, whole: bool) -> None:
         async def cancelled() -> None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.05):
-                    await pieces(case.engine, case.first, Limits(MANY))
+                    await pieces(case.engine, case.first, Limits(MANY, whole=whole))
 
         asyncio.run(cancelled())
         until(lambda: case.running() == 0)
 
+    @pytest.mark.parametrize("whole", [False, True])
     @pytest.mark.parametrize("seconds", [-1.0, 0.05])
-    def test_a_deadline_ends_a_request_and_no_other(self, case: Case, seconds: float) -> None:
+    def test_a_deadline_ends_a_request_and_no_other(self, case: Case, seconds: float, *, whole: bool) -> None:
         async def ask() -> str:
             other = asyncio.create_task(write(case.engine, PROMPT, case.second, Limits(TOKENS)))
             with pytest.raises(DeadlineError):
-                await pieces(case.engine, case.first, Limits(MANY, time.monotonic() + seconds))
+                await pieces(case.engine, case.first, Limits(MANY, time.monotonic() + seconds, whole=whole))
             return (await other).text
 
         assert asyncio.run(ask()) == text(case.engine, case.second)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ class StandIn:
         asked: counts of requests, by path.
         left: answers whose reader went away.
         running: requests that are being written.
+        met: connections that were ever made.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class StandIn:
         self.inert = self.liar = self.deaf = self.fixed = self.muddles = False
         self.breaks = 0
         self.asked: Counter[str] = Counter()
-        self.left = self.running = 0
+        self.left = self.running = self.met = 0
         self._held: dict[str, str] = {}
         self.loads = 0
         self.room, self.rank, self.context, self.token, self.name = room, rank, context, token, BASE
@@ -112,6 +115,7 @@ class StandIn:
     @contextmanager
     def connected(self, one: socket.socket) -> Iterator[None]:
         self._connections.add(one)
+        self.met += 1
         try:
             yield
         finally:
@@ -202,8 +206,10 @@ class _Face(BaseHTTPRequestHandler):
             self._said(404, "The model does not exist.")
         elif asked.get("stream"):
             self._stream(asked)
-        else:
+        elif "logprobs" in asked:
             self._read(asked)
+        else:
+            self._whole(asked)
 
     def _refused(self) -> bool:
         home = self.home
@@ -226,22 +232,38 @@ class _Face(BaseHTTPRequestHandler):
             choices.append({"index": index, "logprobs": {"top_logprobs": [listed]}, "finish_reason": "length"})
         self._say(200, {"model": model, "choices": choices})
 
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        self.home.running += 1
+        try:
+            yield
+        except OSError:
+            self.home.left += 1
+            self.close_connection = True
+        finally:
+            self.home.running -= 1
+
     def _stream(self, asked: dict[str, Any]) -> None:
-        home = self.home
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        home.running += 1
-        try:
-            for event in self._events(asked):
+        with self._working():
+            for event in chain(self._events(asked), ["[DONE]"]):
                 self._chunk(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode())
             self._chunk(b"")
-        except OSError:
-            home.left += 1
-            self.close_connection = True
-        finally:
-            home.running -= 1
+
+    def _whole(self, asked: dict[str, Any]) -> None:
+        with self._working():
+            events = []
+            for event in self._events(asked):
+                if select.select([self.connection], [], [], 0)[0] and not self.connection.recv(1, socket.MSG_PEEK):
+                    raise BrokenPipeError
+                events.append(event)
+            told = events.pop()
+            tokens = [token for event in events for token in event["choices"][0]["token_ids"]]
+            finish = events[-1]["choices"][0]["finish_reason"]
+            self._say(200, {**told, "choices": [{"token_ids": tokens, "finish_reason": finish}]})
 
     def _events(self, asked: dict[str, Any]) -> Iterator[Any]:
         home, ids, stop = self.home, list(asked["prompt"]), set(asked["stop_token_ids"])
@@ -261,7 +283,6 @@ class _Face(BaseHTTPRequestHandler):
             if finish:
                 break
         yield {"model": model, "choices": [], "usage": {"prompt_tokens": read, "completion_tokens": len(ids) - read}}
-        yield "[DONE]"
 
     def _chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))

@@ -192,6 +192,31 @@ def test_an_answer_that_breaks_off_is_an_error_and_never_joined_with_another(
         asyncio.run(_first(engine, bundles[0], lambda: None))
 
 
+def test_what_is_wanted_whole_is_written_anew_by_another_server(
+    make: Make, server: StandIn, other: StandIn, bundles: list[AdapterBundle]
+) -> None:
+    engine = make(server, other, every=60.0)
+    expected = text(engine, bundles[0])
+    first, second = (server, other) if server.adapters else (other, server)
+    first.breaks = 2
+    assert text(engine, bundles[0]) == expected
+    assert (first.left, second.left) == (1, 0)
+
+
+def test_a_connection_is_used_for_one_answer_after_the_other(make: Make, server: StandIn) -> None:
+    engine = make(server, every=60.0)
+    for whole in (True, False):
+        met = server.met
+        for _ in range(3):
+            asyncio.run(_all(engine, Limits(4, whole=whole)))
+        assert server.met == met
+
+
+async def _all(engine: VllmEngine, limits: Limits) -> None:
+    async for _ in engine.generate(PROMPT, None, limits):
+        pass
+
+
 def test_a_server_that_is_back_is_asked_again(make: Make, server: StandIn, bundles: list[AdapterBundle]) -> None:
     engine = make(server)
     expected = text(engine, bundles[0])

@@ -17,6 +17,7 @@ SECRET = "the left kidney"
 EVENT = {"model": "m", "choices": [{"token_ids": [5], "finish_reason": None}]}
 LAST = {"model": "m", "choices": [{"token_ids": [6], "finish_reason": "stop"}]}
 USAGE = {"model": "m", "choices": [], "usage": {"prompt_tokens": 3}}
+WHOLE = {"model": "m", "choices": [{"token_ids": [5, 6], "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}}
 
 
 def _client(answer: Callable[[httpx2.Request], httpx2.Response]) -> VllmClient:
@@ -30,9 +31,9 @@ def _events(*events: Any) -> Callable[[httpx2.Request], httpx2.Response]:
     return lambda _: httpx2.Response(200, text=lines, headers={"content-type": "text/event-stream"})
 
 
-def _written(answer: Callable[[httpx2.Request], httpx2.Response]) -> list[Written]:
+def _written(answer: Callable[[httpx2.Request], httpx2.Response], *, whole: bool = False) -> list[Written]:
     async def ask() -> list[Written]:
-        return [one async for one in _client(answer).write("m", [1, 2, 3], 9, [0])]
+        return [one async for one in _client(answer).write("m", [1, 2, 3], 9, [0], whole=whole)]
 
     return asyncio.run(ask())
 
@@ -64,6 +65,31 @@ def test_what_is_no_answer_is_an_error_that_quotes_nothing(
     assert SECRET not in str(caught.value)
 
 
+def test_an_answer_may_come_whole() -> None:
+    assert _written(lambda _: httpx2.Response(200, json=WHOLE), whole=True) == [Written((5, 6), "stop")]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ([], "cannot be read"),
+        ({**WHOLE, "model": "base"}, "answered with model 'base'"),
+        ({**WHOLE, "usage": {"prompt_tokens": 2}}, "read 2 tokens, and was sent 3"),
+        ({**WHOLE, "usage": None}, "cannot be read"),
+        ({**WHOLE, "choices": []}, "cannot be read"),
+        ({**WHOLE, "choices": [{"token_ids": [5], "finish_reason": None}]}, "without an end"),
+        ({**WHOLE, "choices": [{"token_ids": [5], "finish_reason": "abort"}]}, "broke the answer"),
+        ({**WHOLE, "choices": [{"text": SECRET, "finish_reason": "stop"}]}, "cannot be read"),
+        (None, "is not JSON"),
+    ],
+)
+def test_what_is_no_whole_answer_is_an_error_that_quotes_nothing(body: Any, told: str) -> None:
+    with pytest.raises(EngineError, match=told) as caught:
+        _written(lambda _: httpx2.Response(200, json=body), whole=True)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -75,9 +101,9 @@ def test_what_is_no_answer_is_an_error_that_quotes_nothing(
         (503, OverloadError),
     ],
 )
-def test_a_status_becomes_an_error_that_quotes_nothing(status: int, error: type[Exception]) -> None:
+def test_a_status_becomes_an_error_that_quotes_nothing(status: int, error: type[Exception], *, whole: bool) -> None:
     with pytest.raises(error) as caught:
-        _written(lambda _: httpx2.Response(status, json={"error": {"message": SECRET}}))
+        _written(lambda _: httpx2.Response(status, json={"error": {"message": SECRET}}), whole=whole)
     assert SECRET not in str(caught.value)
 
 

@@ -172,7 +172,7 @@ def test_without_a_shadow_nobody_is_asked(site: Site) -> None:
 def test_a_shadow_writes_no_more_than_an_answer_may(site: Site, adapter: AdapterVersion) -> None:
     engine = Writes("Effusion.")
     _ask(site, adapter, engine, Told())
-    assert engine.limits == [Limits(32, modality=REPORT.modality, clinic=REPORT.clinic)]
+    assert engine.limits == [Limits(32, modality=REPORT.modality, clinic=REPORT.clinic, whole=True)]
 
 
 def test_more_shadows_than_may_run_at_once_are_dropped_and_counted(site: Site, adapter: AdapterVersion) -> None:
