@@ -56,7 +56,7 @@ class Metrics:
         self._rpc_seconds = self._histogram("rpc_seconds", "From a call's arrival to its end.", "method")
         self._answers = self._counter("answers_total", "Impressions written.", *_SLICE, "reason")
         self._answer_seconds = self._histogram("answer_seconds", "From a request to its whole impression.", *_SLICE)
-        self._first_token = self._histogram("first_token_seconds", "From a request to its first text, if in pieces.", *_SLICE)
+        self._first_token = self._histogram("first_token_seconds", "From a request to its first piece.", *_SLICE)
         self._prompt_tokens = self._counter("prompt_tokens_total", "Tokens read.", *_SLICE)
         self._tokens = self._counter("impression_tokens_total", "Tokens written.", *_SLICE)
         self._noticed = self._counter(
