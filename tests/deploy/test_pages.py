@@ -52,6 +52,14 @@ def test_every_command_and_option_is_one(line: str) -> None:
         pass
 
 
+def test_kubectl_copies_from_and_to_pods_which_is_all_that_it_can() -> None:
+    notes = (CHART / "templates" / "NOTES.txt").read_text("utf-8").splitlines()
+    copied = [line for line in [*SHELL, *notes] if re.search(r"\bkubectl\b.* cp ", line)]
+    assert copied
+    # What stands before the slash it takes for a namespace.
+    assert [line for line in copied if re.search(r"\b(deploy|deployment|statefulset)/[^ ]+:", line)] == []
+
+
 def test_every_file_that_is_named_is_there() -> None:
     named = set(
         re.findall(
