@@ -60,6 +60,20 @@ def test_kubectl_copies_from_and_to_pods_which_is_all_that_it_can() -> None:
     assert [line for line in copied if re.search(r"\b(deploy|deployment|statefulset)/[^ ]+:", line)] == []
 
 
+def test_servers_that_the_page_stops_are_gone_before_the_upgrade_and_come_back() -> None:
+    site = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[0])
+    servers = of_kind(render(site), "StatefulSet")
+    # An autoscaler leaves what has none alone, and the chart says no number beside it.
+    assert "replicas" not in servers["spec"]
+    steps = [line for line in SHELL if re.search(r"scale statefulset|kubectl .* wait|helm upgrade", line)]
+    stop, wait, upgrade, start = steps
+    assert "--replicas=0" in stop
+    selector = dict(pair.split("=") for pair in re.findall(r" -l (\S+)", wait)[0].split(","))
+    assert selector.items() <= servers["spec"]["template"]["metadata"]["labels"].items()
+    assert "upgradeRegistry=true" in upgrade
+    assert f"--replicas={site['autoscaling']['minimum']}" in start
+
+
 def test_every_file_that_is_named_is_there() -> None:
     named = set(
         re.findall(
