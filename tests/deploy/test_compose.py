@@ -197,7 +197,11 @@ def test_tgi_gets_its_adapters_from_the_file_that_the_page_makes() -> None:
     engine, settings = _engine("tgi")
     assert set(find_base(settings.base).targets) <= set(APPLIED)
     (file,) = engine["env_file"]
-    assert f"routes lora-adapters --with unified > deploy/compose/{PurePosixPath(file)}" in PAGE
+    written = f"routes lora-adapters --with unified > deploy/compose/{PurePosixPath(file)}"
+    # What is not registered cannot be named, and what TGI was not started with must not be promoted yet.
+    order = ["adapters register /handed/unified", written, "--force-recreate tgi", "adapters promote unified"]
+    places = [PAGE.index(step) for step in order]
+    assert places == sorted(places)
 
 
 def test_every_server_that_is_published_is_scraped() -> None:
