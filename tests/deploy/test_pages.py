@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from radimpress.server.cli import app
+from radimpress.server.settings import ServerSettings
 from tests.deploy.chart import CHART, NAMESPACE, of_kind, render
 from tests.deploy.files import DEPLOY, ROOT, parts, settings_of
 from tests.deploy.test_image import LAST
@@ -72,6 +73,13 @@ def test_servers_that_the_page_stops_are_gone_before_the_upgrade_and_come_back()
     assert selector.items() <= servers["spec"]["template"]["metadata"]["labels"].items()
     assert "upgradeRegistry=true" in upgrade
     assert f"--replicas={site['autoscaling']['minimum']}" in start
+
+
+def test_servers_of_the_page_have_room_for_the_adapters_that_they_keep() -> None:
+    site = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[0])
+    limit = int(site["resources"]["limits"]["memory"].removesuffix("Gi")) << 30
+    # As docs/sizing.md counts one of rank 8 on MediPhi, and as much again for all else.
+    assert limit > 2 * ServerSettings.model_fields["host"].default * 12_582_912 * 4
 
 
 def test_every_file_that_is_named_is_there() -> None:
