@@ -10,8 +10,9 @@ from radimpress.reports.errors import ConfigError
 from radimpress.server.rollout.plan import uses
 from radimpress.server.routes import AdapterVersion, RouteTable
 
-# TGI divides LORA_ADAPTERS at commas and equals signs, and what reads an environment file knows some signs more.
-_PATH = re.compile(r"[\w./@:+-]+")
+# TGI divides LORA_ADAPTERS at commas and equals signs, takes what stands behind an @ for a revision and loads the
+# folder before it, and what reads an environment file knows some signs more.
+_PATH = re.compile(r"[\w./:+-]+")
 
 
 def lora_paths(

@@ -23,7 +23,7 @@ def test_the_folder_is_as_tgi_sees_it(site: Site) -> None:
     assert found == {adapter.digest: f"/bundles/{adapter.path}"}
 
 
-@pytest.mark.parametrize("folder", ["/a,b", "/a=b", "/a b", "/$HOME", "/a\nX=1"])
+@pytest.mark.parametrize("folder", ["/a,b", "/a=b", "/a b", "/$HOME", "/a\nX=1", "/a@2"])
 def test_a_folder_that_tgi_would_read_otherwise_is_refused(site: Site, folder: str) -> None:
     site.promote(site.first, CT_LIST)
     with pytest.raises(ConfigError, match="LORA_ADAPTERS cannot"):
