@@ -4,6 +4,9 @@ TGI takes adapters at its start only, by LORA_ADAPTERS, which `radimpress routes
 not seen to hold is refused: see `tgi_replica`. That is looked at before an answer and once more after its last
 token, so that a TGI which was started anew meanwhile ends the answer with an error.
 
+Each TGI is looked at again and again on a thread of its own, so that the server is ready only while one can be
+asked, and one that failed is asked again only after that.
+
 It applies LoRA to `APPLIED` and leaves other modules of an adapter out, with a warning in its own log: a base model
 whose adapters have others, as MediPhi's, is refused.
 
@@ -13,6 +16,7 @@ It was written against TGI's OpenAPI document and source, and never run beside a
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
@@ -65,12 +69,15 @@ class TgiEngine:
         folder: its files, which every TGI must have been started on; its weights are not loaded.
         urls: one for each TGI; what stands for several would hide a restart.
         token: the bearer token that they ask for.
+        every: seconds between two looks at a TGI.
 
     Raises:
         ConfigError: TGI cannot serve this base model as it is meant to be; says why.
     """
 
-    def __init__(self, base: BaseModel, folder: Path, urls: Sequence[str], token: str = "") -> None:
+    def __init__(
+        self, base: BaseModel, folder: Path, urls: Sequence[str], token: str = "", *, every: float = 1.0
+    ) -> None:
         _check_base(base)
         self.base_name = base.name
         self.base_digest = base_digest(base, folder)
@@ -81,6 +88,16 @@ class TgiEngine:
         seen, texts = Seen(), [self._text(probe) for probe in PROBES]
         self._replicas = [Replica(Wire(url, token), texts, seen) for url in urls]
         self._waits: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}
+        self._loop = asyncio.new_event_loop()
+        self._watches = [self._loop.create_task(replica.watch(every)) for replica in self._replicas]
+        self._thread = threading.Thread(target=self._loop.run_forever, name="radimpress-tgi", daemon=True)
+        self._thread.start()
+
+    @property
+    def missing(self) -> str:
+        """Why nothing can be answered now; empty while a TGI can be asked."""
+        told = [replica.why for replica in self._replicas]
+        return f"no TGI can be asked: {'; '.join(told)}" if all(told) else ""
 
     def prompt_tokens(self, prompt: str) -> int:
         """How many tokens a prompt makes, the chat template around it too."""
@@ -93,7 +110,7 @@ class TgiEngine:
         if adapter is not None:
             await asyncio.to_thread(self._verified.check, adapter)
         asked = _Asked(self._text(prompt), self.prompt_tokens(prompt), adapter, limits)
-        failed: Exception = UnavailableError("no TGI can be reached")
+        failed: Exception = UnavailableError(self.missing or "no TGI can be asked")
         for replica in sorted((one for one in self._replicas if not one.away), key=lambda one: one.asked):
             said = False
             try:
@@ -102,11 +119,11 @@ class TgiEngine:
                         said = True
                         yield piece
                 return
-            except (UnavailableError, OverloadError, BundleError) as error:
+            except (UnavailableError, OverloadError, BundleError, EngineError) as error:
                 if self.closed:
                     raise
                 if isinstance(error, UnavailableError):
-                    replica.lost()
+                    replica.lost(str(error))
                 # What was given out cannot be taken back.
                 if said:
                     raise
@@ -125,18 +142,27 @@ class TgiEngine:
 
     def close(self) -> None:
         """Ends the work in hand with UnavailableError."""
+        if self.closed:
+            return
         self.closed = True
         for wait, loop in list(self._waits.items()):
             # Whoever ended meanwhile needs no ending.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(_end, wait)
+        asyncio.run_coroutine_threadsafe(self._watched(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _watched(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
 
     async def _answer(self, replica: Replica, asked: _Asked) -> AsyncGenerator[Piece, None]:
         adapter, limits = asked.adapter, asked.limits
         with replica.working():
-            _check_room(asked, await self._by(limits, replica.room))
-            if not await self._by(limits, replica.is_base):
-                raise EngineError(f"TGI {replica.wire.url} has another base model than the others")
+            _check_room(asked, await self._by(limits, replica.fit))
             if adapter is not None and not await self._by(limits, partial(replica.holds, adapter.digest, 0.0)):
                 raise BundleError(
                     f"{adapter.name}: TGI does not hold {adapter.digest[:12]}, or it does nothing there; start TGI "

@@ -9,17 +9,21 @@ that is not what the adapter's was when it was first seen.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
+import structlog
+
+from radimpress.reports.errors import EngineError, OverloadError, RadimpressError
 from radimpress.server.engines.fingerprint import APART, Fingerprint, apart, distance
 from radimpress.server.engines.tgi_wire import Room, Wire
 
 _TIMES = 4.0
-AGAIN_SECONDS = 2.0
+_log = structlog.get_logger()
 
 
 class Seen:
@@ -27,11 +31,14 @@ class Seen:
 
     def __init__(self) -> None:
         self._base: Fingerprint | None = None
+        # Requests and looks have threads of their own.
+        self._first = threading.Lock()
         self._known: dict[str, Fingerprint] = {}
 
     def is_base(self, found: Fingerprint) -> bool:
         """Whether a TGI's base model is that of the first TGI."""
-        self._base = self._base or found
+        with self._first:
+            self._base = self._base or found
         return not apart(found, self._base)
 
     def knows(self, digest: str) -> bool:
@@ -70,24 +77,22 @@ class Replica:
 
     Attributes:
         asked: requests that it works on for us.
+        why: what keeps it from being counted on; empty once a look found it fit.
+        away: whether it failed, and no look found it fit since.
     """
 
     def __init__(self, wire: Wire, texts: Sequence[str], seen: Seen) -> None:
         self.wire = wire
         self.asked = 0
+        self.why = f"TGI {wire.url} was not looked at yet"
+        self.away = False
         self._texts = texts
         self._seen = seen
         self._room: Room | None = None
         self._based = False
         # Digest -> when the last proof began, on the clock of `time.monotonic`.
         self._proved: dict[str, float] = {}
-        self._away_until = 0.0
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, defaultdict[str, asyncio.Lock]] = WeakKeyDictionary()
-
-    @property
-    def away(self) -> bool:
-        """Whether it failed a moment ago."""
-        return time.monotonic() < self._away_until
 
     @property
     def proved(self) -> frozenset[str]:
@@ -103,9 +108,35 @@ class Replica:
         finally:
             self.asked -= 1
 
-    def lost(self) -> None:
-        """It cannot be reached: whatever was proved of it is not so any longer, and for a moment it is left alone."""
-        self._away_until = time.monotonic() + AGAIN_SECONDS
+    async def watch(self, every: float) -> None:
+        """Looks again and again whether it is there; until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(every)
+
+    async def look(self) -> None:
+        """Asks whether it is there; of one that is new or was lost also what it takes, and which base model it has."""
+        try:
+            await self.wire.healthy()
+            await self.fit()
+        except OverloadError:
+            # It is there; whether it is fit is seen the next time.
+            return
+        except RadimpressError as error:
+            self.lost(str(error))
+        except Exception as error:
+            # Whoever watches must not end, whatever a foreign server sends.
+            self.lost(f"TGI {self.wire.url} cannot be looked at ({type(error).__name__})")
+        else:
+            if self.why:
+                _log.info("replica_up", server=self.wire.url)
+            self.why, self.away = "", False
+
+    def lost(self, why: str) -> None:
+        """Whatever was proved of it is not so any longer, and it is left alone until a look finds it fit."""
+        if self.why != why:
+            _log.warning("replica_out", server=self.wire.url, why=why)
+        self.why, self.away = why, True
         self._room, self._based = None, False
         self._proved.clear()
 
@@ -113,15 +144,18 @@ class Replica:
         """Drops the proof of an adapter."""
         self._proved.pop(digest, None)
 
-    async def room(self) -> Room:
-        """What it takes.
+    async def fit(self) -> Room:
+        """What it takes; looked at once until it is lost.
 
         Raises:
-            EngineError: as `Wire.room`.
+            EngineError: it is no TGI, or has another base model than the others.
+            UnavailableError, OverloadError: it cannot answer now.
         """
-        if self._room is None:
-            self._room = await self.wire.room()
-        return self._room
+        room = self._room or await self.wire.room()
+        if not await self.is_base():
+            raise EngineError(f"TGI {self.wire.url} has another base model than the others")
+        self._room = room
+        return room
 
     async def is_base(self) -> bool:
         """Whether its base model is that of the first TGI; asked once until it is lost.

@@ -29,6 +29,7 @@ from radimpress.reports.errors import EngineError, OverloadError, UnavailableErr
 from radimpress.server.engines.fingerprint import Fingerprint
 
 _CONNECT_SECONDS = 5.0
+_LOOK_SECONDS = 10.0
 # So many TGI gives where it was not told otherwise (--max-top-n-tokens).
 _LIKELIEST = 5
 _BODY_MAX = 1 << 20
@@ -36,6 +37,7 @@ _AWAY = (502, 503, 504)
 # Nothing is kept between requests, so that evaluation may ask from an event loop of its own.
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
 _TIMEOUT = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
+_SOON = httpx2.Timeout(_LOOK_SECONDS, connect=_CONNECT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,16 @@ class Wire:
         self._token = token
         self._tls = ssl.create_default_context()
 
+    async def healthy(self) -> None:
+        """Returns where it can answer.
+
+        Raises:
+            UnavailableError: it cannot.
+            EngineError: it is no TGI.
+        """
+        with _told(self.url):
+            await self._get("/health")
+
     async def room(self) -> Room:
         """What it was started to take.
 
@@ -76,13 +88,7 @@ class Wire:
             EngineError: it is no TGI.
         """
         with _told(self.url):
-            async with self._http() as http:
-                said = await http.get(f"{self.url}/info")
-            if said.status_code in _AWAY:
-                raise UnavailableError(f"TGI {self.url} is not ready ({said.status_code})")
-            if said.status_code != 200:
-                raise EngineError(f"TGI {self.url} answers /info with {said.status_code}")
-            told = said.json()
+            told = (await self._get("/info")).json()
             return Room(
                 str(told["model_id"]),
                 int(told["max_input_tokens"]),
@@ -146,6 +152,15 @@ class Wire:
                 if event is None:
                     return
                 yield event
+
+    async def _get(self, path: str) -> httpx2.Response:
+        async with self._http() as http:
+            said = await http.get(f"{self.url}{path}", timeout=_SOON)
+        if said.status_code in _AWAY:
+            raise UnavailableError(f"TGI {self.url} is not ready ({said.status_code})")
+        if said.status_code != 200:
+            raise EngineError(f"TGI {self.url} answers {path} with {said.status_code}")
+        return said
 
     def _http(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(

@@ -51,13 +51,13 @@ def test_base_and_adapters_each_write_their_own(
     async def work(engine: TgiEngine) -> None:
         said.extend(await asyncio.gather(*(text_of(engine, adapter) for adapter in (None, *bundles, None, bundles[0]))))
         assert engine.resident() == {one.digest for one in bundles}
+        assert isinstance(engine, Keeper)
+        assert (engine.base_name, engine.closed) == (BASE.name, False)
+        assert engine.base_digest == base_digest(BASE, folder_of(tokens))
 
-    engine = do(tokens, stand_in(tokens, *bundles), work=work)
+    do(tokens, stand_in(tokens, *bundles), work=work)
     base, one, two = "Written by base.", *(f"Written by {adapter.digest[:12]}." for adapter in bundles)
     assert said == [base, one, two, base, one]
-    assert isinstance(engine, Keeper)
-    assert (engine.base_name, engine.closed) == (BASE.name, False)
-    assert engine.base_digest == base_digest(BASE, folder_of(tokens))
 
 
 @pytest.mark.parametrize(
@@ -116,17 +116,22 @@ def test_closing_ends_the_work_in_hand(tokens: BaseTokens) -> None:
         engine.close()
         with pytest.raises(UnavailableError, match="closed"):
             await asked
-        # Whoever was not waiting just then is told when they go on.
-        engine.closed, stand.seconds = False, 0.0
+        assert engine.closed
+        with pytest.raises(UnavailableError, match="closed"):
+            await pieces_of(engine)
+
+    do(tokens, stand, work=work)
+
+
+def test_whoever_was_not_waiting_when_it_was_closed_is_told_when_they_go_on(tokens: BaseTokens) -> None:
+    async def work(engine: TgiEngine) -> None:
         async with aclosing(engine.generate(PROMPT, None, Limits(9))) as pieces:
             await anext(pieces)
             engine.close()
             with pytest.raises(UnavailableError, match="closed"):
                 await anext(pieces)
-        with pytest.raises(UnavailableError, match="closed"):
-            await pieces_of(engine)
 
-    assert do(tokens, stand, work=work).closed
+    do(tokens, stand_in(tokens), work=work)
 
 
 def test_what_is_too_long_is_the_callers_fault(tokens: BaseTokens) -> None:

@@ -60,6 +60,7 @@ def test_each_adapter_writes_what_it_writes_in_the_server_and_nobody_elses() -> 
         answers, expected = (asyncio.run(_all(engine, [None, *found])) for engine in (theirs, ours))
     finally:
         ours.close()
+        theirs.close()
     assert theirs.resident() == {bundle.digest for bundle in found}
     assert [one[-1].prompt_tokens for one in answers] == [one[-1].prompt_tokens for one in expected]
     known = _texts(expected)
@@ -80,4 +81,7 @@ def test_an_adapter_that_it_was_not_started_with_is_refused() -> None:
         assert await replica.is_base()
         return await replica.holds(unknown, 0.0)
 
-    assert not asyncio.run(ask())
+    try:
+        assert not asyncio.run(ask())
+    finally:
+        engine.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -12,7 +11,7 @@ from radimpress.reports.errors import (
     EngineError,
     UnavailableError,
 )
-from radimpress.server.engines import tgi_replica
+from radimpress.server.engines import Distant
 from radimpress.server.engines.tgi import TgiEngine
 from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.load import BaseTokens
@@ -26,6 +25,7 @@ from tests.server.engines.tgi_case import (
     stand_in,
     text_of,
     tokens,
+    until,
 )
 
 __all__ = ["bundles", "tokens"]
@@ -97,9 +97,8 @@ def test_every_answer_is_proved_before_and_after_and_those_at_once_share_the_pro
 
 
 def test_one_that_cannot_be_reached_is_passed_over_and_tried_again(
-    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle], monkeypatch: pytest.MonkeyPatch
+    tokens: BaseTokens, bundles: tuple[AdapterBundle, AdapterBundle]
 ) -> None:
-    monkeypatch.setattr(tgi_replica, "AGAIN_SECONDS", 60.0)
     first, second = stand_in(tokens, *bundles), stand_in(tokens, *bundles)
     first.status = 502
 
@@ -109,7 +108,7 @@ def test_one_that_cannot_be_reached_is_passed_over_and_tried_again(
         assert (len(first.headers), len(second.asked)) == (1, 4)
         first.status, second.status = 0, 503
         # A minute later.
-        engine._replicas[0]._away_until = time.monotonic()
+        await engine._replicas[0].look()
         await text_of(engine, bundles[0])
         assert len(first.asked) == 1
 
@@ -122,6 +121,44 @@ def test_none_that_can_be_reached_is_told_at_once(tokens: BaseTokens) -> None:
         asyncio.run(pieces_of(engine))
     with pytest.raises(UnavailableError, match="no TGI"):
         asyncio.run(pieces_of(engine))
+    engine.close()
+
+
+def test_it_is_missing_while_no_tgi_can_be_asked(tokens: BaseTokens) -> None:
+    first, second = stand_in(tokens), stand_in(tokens)
+    first.status = 503
+
+    async def work(engine: TgiEngine) -> None:
+        assert isinstance(engine, Distant)
+        assert engine.missing == ""
+        second.status = 502
+        await until(lambda: bool(engine.missing))
+        assert first.url in engine.missing
+        assert "not ready (502)" in engine.missing
+        with pytest.raises(UnavailableError, match="not ready"):
+            await pieces_of(engine)
+        assert not engine.closed
+        second.status = 0
+        await until(lambda: engine.missing == "")
+        assert await text_of(engine) == "Written by base."
+
+    do(tokens, first, second, work=work, every=0.05)
+
+
+def test_one_that_fails_before_a_word_was_said_is_passed_over(tokens: BaseTokens) -> None:
+    first, second = stand_in(tokens), stand_in(tokens)
+
+    async def work(engine: TgiEngine) -> None:
+        first.fails = "generation"
+        # It is done with each request sooner than the other, and would be asked first for ever.
+        for _ in range(4):
+            assert await text_of(engine) == "Written by base."
+        assert len(second.asked) == 4
+        first.fails = "event:generation"
+        with pytest.raises(EngineError, match="failed while it wrote"):
+            await pieces_of(engine)
+
+    do(tokens, first, second, work=work)
 
 
 def test_one_without_the_adapter_is_passed_over(
@@ -136,12 +173,17 @@ def test_one_without_the_adapter_is_passed_over(
 
 def test_one_with_another_base_model_is_not_asked(tokens: BaseTokens) -> None:
     first, second = stand_in(tokens), stand_in(tokens)
-    second.base = 0.6
 
     async def work(engine: TgiEngine) -> None:
+        # It was started anew.
+        second.base = 0.6
+        engine._replicas[1].lost("gone")
+        await engine._replicas[1].look()
         await pieces_of(engine)
+        assert engine.missing == ""
         first.status = 503
-        with pytest.raises(EngineError, match="another base model"):
+        await engine._replicas[0].look()
+        with pytest.raises(UnavailableError, match="another base model"):
             await pieces_of(engine)
         assert second.asked == []
 

@@ -121,5 +121,5 @@ def test_it_is_shown_its_own_token_and_never_that_of_the_hub(
         await pieces_of(engine)
 
     do(tokens, stand, work=work, token=token)
-    assert len(stand.headers) == 5
+    assert len(stand.headers) == 6
     assert {headers.get("authorization") for headers in stand.headers} == {f"Bearer {token}" if token else None}

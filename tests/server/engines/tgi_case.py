@@ -43,8 +43,9 @@ def bundle_of(folder: Path, into: Path, name: str, seed: int) -> AdapterBundle:
     return make_bundle(folder, into, name=name, seed=seed, targets=BASE.targets)
 
 
-def engine_of(tokens: BaseTokens, urls: Sequence[str], token: str = "") -> TgiEngine:
-    return TgiEngine(BASE, folder_of(tokens), urls, token)
+def engine_of(tokens: BaseTokens, urls: Sequence[str], token: str = "", every: float = 60.0) -> TgiEngine:
+    """An engine that looks at each TGI once, where a test does not say otherwise."""
+    return TgiEngine(BASE, folder_of(tokens), urls, token, every=every)
 
 
 def folder_of(tokens: BaseTokens) -> Path:
@@ -57,21 +58,25 @@ def stand_in(tokens: BaseTokens, *adapters: AdapterBundle) -> StandIn:
 
 
 def do(
-    tokens: BaseTokens, *stands: StandIn, work: Callable[[TgiEngine], Awaitable[None]], token: str = ""
-) -> TgiEngine:
-    """Does something with an engine in front of these stand-ins."""
-    made: list[TgiEngine] = []
+    tokens: BaseTokens,
+    *stands: StandIn,
+    work: Callable[[TgiEngine], Awaitable[None]],
+    token: str = "",
+    every: float = 60.0,
+) -> None:
+    """Does something with an engine in front of these stand-ins, once each was looked at."""
 
     async def all_of_it() -> None:
         async with AsyncExitStack() as stack:
             for stand in stands:
                 await stack.enter_async_context(stand.here())
-            made.append(engine_of(tokens, [stand.url for stand in stands], token))
+            engine = engine_of(tokens, [stand.url for stand in stands], token, every)
+            stack.callback(engine.close)
             async with asyncio.timeout(20):
-                await work(made[0])
+                await until(lambda: "not looked at" not in " ".join(one.why for one in engine._replicas))
+                await work(engine)
 
     asyncio.run(all_of_it())
-    return made[0]
 
 
 async def pieces_of(

@@ -91,6 +91,8 @@ class StandIn:
             _send(writer, self.status, b"<html>Bad gateway</html>")
         elif line.startswith("GET /info "):
             _send(writer, 200, json.dumps(self.info).encode())
+        elif line.startswith("GET /health "):
+            _send(writer, 200, b"")
         elif not line.startswith("POST / "):
             _send(writer, 404, b"")
         elif self.fails and not self.fails.startswith("event:"):
