@@ -2,7 +2,8 @@
 
 The client brings TGI's request, its events and its errors. It would keep every stream open until it is closed
 itself, and make its TLS settings anew (80 ms) for each new one: so that it is made for one request, over an HTTP
-client that shares them. It would also send the Hugging Face token that lies on this machine to whoever is asked.
+client that shares them. It would wait for ever for one that says nothing, and send the Hugging Face token that lies
+on this machine to whoever is asked.
 """
 
 from __future__ import annotations
@@ -30,13 +31,15 @@ from radimpress.server.engines.fingerprint import Fingerprint
 
 _CONNECT_SECONDS = 5.0
 _LOOK_SECONDS = 10.0
+# A prompt may wait for others in TGI's queue; whoever says nothing for longer is gone without a word.
+_SILENCE_SECONDS = 120.0
 # So many TGI gives where it was not told otherwise (--max-top-n-tokens).
 _LIKELIEST = 5
 _BODY_MAX = 1 << 20
 _AWAY = (502, 503, 504)
 # Nothing is kept between requests, so that evaluation may ask from an event loop of its own.
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-_TIMEOUT = httpx2.Timeout(None, connect=_CONNECT_SECONDS)
+_TIMEOUT = httpx2.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS)
 _SOON = httpx2.Timeout(_LOOK_SECONDS, connect=_CONNECT_SECONDS)
 
 
@@ -188,6 +191,8 @@ class _Client(AsyncInferenceClient):
     def __init__(self, url: str, http: httpx2.AsyncClient) -> None:
         super().__init__(url)
         self._async_client = http
+        # Given with each request, in place of the HTTP client's.
+        self.timeout = _TIMEOUT  # type: ignore[assignment]
 
 
 async def _read_error(response: httpx2.Response) -> None:
@@ -215,7 +220,8 @@ def _told(url: str) -> Iterator[None]:
         _by_status(url, error.response.status_code)
     except (httpx2.TransportError, InferenceTimeoutError) as error:
         raise UnavailableError(f"TGI {url} cannot be reached ({type(error).__name__})") from None
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+    # The library also looks into an error's body that was not read.
+    except (httpx2.StreamError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise EngineError(f"TGI {url} answers what is not TGI's ({type(error).__name__})") from None
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import httpx2
 import pytest
 
 from radimpress.reports.errors import (
@@ -9,7 +12,7 @@ from radimpress.reports.errors import (
     OverloadError,
     UnavailableError,
 )
-from radimpress.server.engines import Limits
+from radimpress.server.engines import Limits, tgi_wire
 from radimpress.server.engines.tgi import TgiEngine
 from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.load import BaseTokens
@@ -94,6 +97,30 @@ def test_what_stands_before_it_is_understood_by_status(tokens: BaseTokens, statu
         with pytest.raises(kind) as refused:
             await pieces_of(engine)
         assert type(refused.value) is kind
+
+    do(tokens, stand, work=work)
+
+
+def test_an_error_whose_length_is_not_told_is_ours_too(tokens: BaseTokens) -> None:
+    stand = stand_in(tokens)
+
+    async def work(engine: TgiEngine) -> None:
+        stand.status, stand.sized = 422, False
+        with pytest.raises(EngineError):
+            await pieces_of(engine)
+
+    do(tokens, stand, work=work)
+
+
+def test_one_that_says_nothing_is_not_waited_for_for_ever(tokens: BaseTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tgi_wire, "_TIMEOUT", httpx2.Timeout(0.2))
+    stand = stand_in(tokens)
+
+    async def work(engine: TgiEngine) -> None:
+        stand.seconds = 60.0
+        async with asyncio.timeout(10):
+            with pytest.raises(UnavailableError, match="cannot be reached"):
+                await pieces_of(engine)
 
     do(tokens, stand, work=work)
 

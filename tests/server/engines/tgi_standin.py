@@ -34,6 +34,7 @@ class StandIn:
         tells: whether it tells likelihoods.
         fails: the error type of tgi_shapes.json that every answer is; "event:…" sends it after the first token.
         status: answers everything with it, without TGI's body.
+        sized: whether the length of that answer is told.
         cut: ends the stream after so many tokens.
         restart: called after the first token of an answer.
         asked: bodies of requests to write.
@@ -55,6 +56,7 @@ class StandIn:
     tells: bool = True
     fails: str = ""
     status: int = 0
+    sized: bool = True
     cut: int = 0
     restart: Callable[[], None] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -88,7 +90,7 @@ class StandIn:
 
     async def _answer(self, line: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         if self.status:
-            _send(writer, self.status, b"<html>Bad gateway</html>")
+            _send(writer, self.status, b"<html>Bad gateway</html>" if self.sized else None)
         elif line.startswith("GET /info "):
             _send(writer, 200, json.dumps(self.info).encode())
         elif line.startswith("GET /health "):
