@@ -17,6 +17,7 @@ from grpc_health.v1 import health, health_pb2
 from radimpress.reports.errors import RadimpressError
 from radimpress.server.engines import Distant, Engine
 from radimpress.server.registry import Registry
+from radimpress.server.telemetry.metrics import Metrics
 
 LIVENESS = "radimpress.liveness"
 READINESS = "radimpress.readiness"
@@ -31,18 +32,20 @@ class Health:
         services: full names of those that it offers.
         registry: without it nothing is answered.
         engine: nor without it.
+        metrics: are told whether the server is ready.
 
     Attributes:
         servicer: for the gRPC server.
         missing: why requests cannot be answered now; empty where they can.
     """
 
-    def __init__(self, services: Sequence[str], registry: Registry, engine: Engine) -> None:
+    def __init__(self, services: Sequence[str], registry: Registry, engine: Engine, metrics: Metrics) -> None:
         self.servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self.missing = "the server is starting"
         self._names = ("", *services, READINESS)
         self._registry = registry
         self._engine = engine
+        self._metrics = metrics
 
     @property
     def alive(self) -> bool:
@@ -68,6 +71,7 @@ class Health:
 
     async def _set(self, missing: str) -> None:
         self.missing = missing
+        self._metrics.ready(not missing)
         await self.servicer.set(LIVENESS, _status(self.alive))
         for name in self._names:
             await self.servicer.set(name, _status(not missing))

@@ -87,7 +87,7 @@ async def running(settings: ServerSettings, engine: Engine, registry: Registry) 
         upkeep = Upkeep(registry, engine, journal, metrics)
         await asyncio.to_thread(registry.watch, settings.registry_poll_seconds, upkeep.changed)
         await asyncio.to_thread(upkeep.changed, registry.current())
-        health = Health(SERVICES, registry, engine)
+        health = Health(SERVICES, registry, engine, metrics)
         if settings.metrics_listen is not None:
             shown = exposing(settings.metrics_listen, metrics, lambda: health.alive, lambda: health.missing)
             await stack.enter_async_context(shown)

@@ -66,6 +66,7 @@ class Metrics:
         self._waiting = self._gauge("waiting_requests", "Requests that wait for the engine.")
         self._running = self._gauge("running_requests", "Requests that the engine works on.")
         self._resident = self._gauge("resident_adapter", "1 for each adapter on the device.", "adapter")
+        self._ready = self._gauge("ready", "1 while requests should be sent to this server, else 0.")
         self._table = self._gauge("route_table", "The number of the route table that this server serves by.")
         self._trials = self._gauge("trial_slices", "Slices of that table in which an adapter is on trial.")
         self._trials_ended = self._counter("trials_ended_total", "Trials that live quality ended.", "adapter", "kind")
@@ -154,6 +155,10 @@ class Metrics:
         for name in now - self._residents:
             self._resident.labels(name).set(1)
         self._residents = now
+
+    def ready(self, now: bool) -> None:
+        """Whether requests should be sent to this server."""
+        self._ready.set(now)
 
     def table(self, number: int, trials: int = 0) -> None:
         """The route table that is served by, and in how many of its slices something is on trial."""

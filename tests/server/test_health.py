@@ -149,9 +149,12 @@ def test_a_request_that_does_not_end_in_time_is_broken_off(site: Site) -> None:
 
 
 def test_without_its_engines_machines_a_server_is_alive_and_not_ready(site: Site) -> None:
-    engine = Away(FAKE_BASE)
-    with site.serving(engine) as address, Peer(address) as peer:
+    engine, shown = Away(FAKE_BASE), f"127.0.0.1:{free_port()}"
+    with site.serving(engine, metrics_listen=shown) as address, Peer(address) as peer:
         assert not any(map(peer.serving, READY))
         assert peer.serving("radimpress.liveness")
+        # Nobody may ask it now, so that no failed call would tell of it.
+        assert "\nradimpress_ready 0.0\n" in _page(shown, "/metrics")[1]
         engine.missing = ""
         _until(lambda: all(map(peer.serving, READY)))
+        assert "\nradimpress_ready 1.0\n" in _page(shown, "/metrics")[1]
