@@ -18,7 +18,7 @@ def fingerprint(
     base: Annotated[str, typer.Option(envvar="RADIMPRESS_BASE", help="Base model.")] = DEFAULT_BASE,
     as_json: AsJson = False,
 ) -> None:
-    """Takes the base model's fingerprint from its weights, which every vLLM server must then have."""
+    """Takes the base model's fingerprint from its weights, which every vLLM and TGI must then have."""
     quiet_models()
     from radimpress.server.engines.reference import take_reference
     from radimpress.trainer.fetch import base_folder

@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 from huggingface_hub import TextGenerationStreamOutput
 
 from radimpress.reports.errors import (
@@ -38,6 +39,7 @@ from radimpress.reports.errors import (
 from radimpress.server.engines import Limits, Piece
 from radimpress.server.engines.fingerprint import PROBES
 from radimpress.server.engines.fitting import Fitting
+from radimpress.server.engines.reference import kept_reference, probe_ids
 from radimpress.server.engines.refusals import CLOSED, LATE_WRITING, check_room
 from radimpress.server.engines.tgi_replica import Replica, Seen
 from radimpress.server.engines.tgi_wire import Room, Wire
@@ -48,6 +50,7 @@ from radimpress.trainer.load import BaseTokens, load_tokens
 
 APPLIED = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _FINISH = {"length": "length", "eos_token": "stop", "stop_sequence": "stop"}
+_log = structlog.get_logger()
 T = TypeVar("T")
 
 
@@ -85,7 +88,10 @@ class TgiEngine:
         self._tokens = load_tokens(base, folder)
         self._begins = begins(self._tokens)
         self._verified = Verified(Fitting(base, folder, self.base_digest).check)
-        seen, texts = Seen(), [self._text(probe) for probe in PROBES]
+        reference = kept_reference(self.base_digest, probe_ids(self._tokens))
+        if reference is None:
+            _log.warning("no_fingerprint_of_base", base=self.base_name, told="radimpress engine fingerprint takes it")
+        seen, texts = Seen(reference), [self._text(probe) for probe in PROBES]
         self._replicas = [Replica(Wire(url, token), texts, seen) for url in urls]
         self._waits: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}
         self._loop = asyncio.new_event_loop()

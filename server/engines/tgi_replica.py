@@ -14,29 +14,37 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from weakref import WeakKeyDictionary
 
 import structlog
 
 from radimpress.reports.errors import EngineError, OverloadError, RadimpressError
 from radimpress.server.engines.fingerprint import APART, Fingerprint, apart, distance
-from radimpress.server.engines.tgi_wire import Room, Wire
+from radimpress.server.engines.tgi_wire import LIKELIEST, Room, Wire
 
 _TIMES = 4.0
 _log = structlog.get_logger()
 
 
 class Seen:
-    """The base model's fingerprint and each adapter's, as they were first seen on any TGI."""
+    """The base model's fingerprint and each adapter's, as they were first seen on any TGI.
 
-    def __init__(self) -> None:
+    Args:
+        reference: the base model's, where it was taken from its weights; then no TGI has to be believed.
+    """
+
+    def __init__(self, reference: Fingerprint | None = None) -> None:
         self._base: Fingerprint | None = None
+        if reference is not None:
+            # So many as TGI tells: one that only one side lists counts as the other side's last.
+            self._base = [dict(sorted(one.items(), key=itemgetter(1))[-LIKELIEST:]) for one in reference]
         # Requests and looks have threads of their own.
         self._first = threading.Lock()
         self._known: dict[str, Fingerprint] = {}
 
     def is_base(self, found: Fingerprint) -> bool:
-        """Whether a TGI's base model is that of the first TGI."""
+        """Whether a TGI's base model is that of the reference, or of the first TGI."""
         with self._first:
             self._base = self._base or found
         return not apart(found, self._base)
@@ -148,17 +156,19 @@ class Replica:
         """What it takes; looked at once until it is lost.
 
         Raises:
-            EngineError: it is no TGI, or has another base model than the others.
+            EngineError: it is no TGI, or has another base model.
             UnavailableError, OverloadError: it cannot answer now.
         """
         room = self._room or await self.wire.room()
         if not await self.is_base():
-            raise EngineError(f"TGI {self.wire.url} has another base model than the others")
+            raise EngineError(
+                f"TGI {self.wire.url} has another base model than that whose fingerprint was kept or seen first"
+            )
         self._room = room
         return room
 
     async def is_base(self) -> bool:
-        """Whether its base model is that of the first TGI; asked once until it is lost.
+        """Whether its base model is that of the reference, or of the first TGI; asked once until it is lost.
 
         Raises:
             EngineError: as `Wire.likeliest`.

@@ -34,7 +34,7 @@ _LOOK_SECONDS = 10.0
 # A prompt may wait for others in TGI's queue; whoever says nothing for longer is gone without a word.
 _SILENCE_SECONDS = 120.0
 # So many TGI gives where it was not told otherwise (--max-top-n-tokens).
-_LIKELIEST = 5
+LIKELIEST = 5
 _BODY_MAX = 1 << 20
 _AWAY = (502, 503, 504)
 # Nothing is kept between requests, so that evaluation may ask from an event loop of its own.
@@ -116,7 +116,7 @@ class Wire:
                         details=True,
                         do_sample=False,
                         max_new_tokens=1,
-                        top_n_tokens=_LIKELIEST,
+                        top_n_tokens=LIKELIEST,
                     )
                     assert said.details is not None
                     assert said.details.top_tokens is not None

@@ -11,7 +11,8 @@ from radimpress.reports.errors import (
     EngineError,
     UnavailableError,
 )
-from radimpress.server.engines import Distant
+from radimpress.server.engines import Distant, tgi
+from radimpress.server.engines.fingerprint import LIKELIEST, PROBES
 from radimpress.server.engines.tgi import TgiEngine
 from radimpress.trainer.bundle import AdapterBundle
 from radimpress.trainer.load import BaseTokens
@@ -169,6 +170,20 @@ def test_one_without_the_adapter_is_passed_over(
         f"{bundles[1].digest[:12]}."
     )
     assert first.asked == []
+
+
+@pytest.mark.parametrize(("shift", "missing"), [(0.0, ""), (0.6, "another base model")])
+def test_with_a_fingerprint_of_the_weights_not_even_the_first_is_believed(
+    tokens: BaseTokens, monkeypatch: pytest.MonkeyPatch, shift: float, missing: str
+) -> None:
+    kept = [{at: -1.0 - shift - at / 10 for at in range(LIKELIEST)} for _ in PROBES]
+    monkeypatch.setattr(tgi, "kept_reference", lambda digest, probes: kept)
+
+    async def work(engine: TgiEngine) -> None:
+        assert missing in engine.missing
+        assert bool(missing) == bool(engine.missing)
+
+    do(tokens, stand_in(tokens), work=work)
 
 
 def test_one_with_another_base_model_is_not_asked(tokens: BaseTokens) -> None:
