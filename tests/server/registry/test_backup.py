@@ -80,6 +80,19 @@ def test_what_is_wiped_comes_back_and_serves_as_before(site: Site, fresh: FRESH,
         assert _serves(replace(site, registry=registry)) == served
 
 
+def test_what_has_no_route_table_yet_comes_back(site: Site, fresh: FRESH, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    with closing(Registry(fresh(tmp_path / "one"), site.bundles)) as registry:
+        adapter = registry.register(site.path(site.first))
+        made = make_backup(registry, tmp_path / "backup")
+    assert made.route_table == 0
+    url, bundles = fresh(tmp_path / "other"), tmp_path / "bundles"
+    assert restore(url, str(bundles), None, tmp_path / "backup") == made
+    with closing(Registry(url, bundles)) as registry:
+        assert registry.adapters() == [adapter]
+
+
 def test_a_copy_is_of_one_moment_while_others_write(
     site: Site, fresh: FRESH, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
