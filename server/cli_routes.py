@@ -9,7 +9,7 @@ import typer
 from radimpress.eval.predict import BASE
 from radimpress.reports.report import Report, parse_modality
 from radimpress.server.console import OUT, table, tell
-from radimpress.server.lora_adapters import lora_paths
+from radimpress.server.lora_adapters import lora_paths, seen_by_tgi
 from radimpress.server.messages import change_message, table_message
 from radimpress.server.options import AsJson, BundleRoot, RegistryUrl, find_adapter, open_registry
 from radimpress.server.policy import Outside, Policy
@@ -106,7 +106,7 @@ def lora_adapters(
     known = open_registry(registry, bundles)
     found = known.table(number)
     asked = [find_adapter(known, name) for name in more or ()]
-    named = dict(lora_paths(found, settings.bundles, folder or settings.engine_adapters, asked))
+    named = dict(lora_paths(found, settings.bundles, folder or seen_by_tgi(settings), asked))
     if as_json:
         tell({"route_table": found.number, "adapters": named})
     else:

@@ -7,12 +7,26 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from radimpress.reports.errors import ConfigError
+from radimpress.server.engines.configuration import read_engines
 from radimpress.server.rollout.plan import uses
 from radimpress.server.routes import AdapterVersion, RouteTable
+from radimpress.server.settings import ServerSettings
 
 # TGI divides LORA_ADAPTERS at commas and equals signs, takes what stands behind an @ for a revision and loads the
 # folder before it, and what reads an environment file knows some signs more.
 _PATH = re.compile(r"[\w./:+-]+")
+
+
+def seen_by_tgi(settings: ServerSettings) -> str | None:
+    """The bundles' folder as the settings say that TGI sees it; None where they say nothing.
+
+    Raises:
+        NotFoundError: there is no file of several engines where they name one.
+        ConfigError: it cannot be read.
+    """
+    if settings.engines is None:
+        return settings.engine_adapters
+    return next((entry.adapters for entry in read_engines(settings.engines) if entry.kind == "tgi"), None)
 
 
 def lora_paths(

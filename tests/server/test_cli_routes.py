@@ -94,3 +94,13 @@ def test_what_tgi_must_be_started_with_is_one_line(run: Run, site: Site, at: lis
     assert set(told["adapters"]) == {adapter.digest, second.digest}
     one_line(run(*asked, "--with", "nobody"), "error: notfound: ")
     one_line(run(*asked[:-1], "/a,b"), "error: config: ", "LORA_ADAPTERS cannot")
+
+
+def test_tgi_as_one_of_several_engines_says_itself_where_it_sees_bundles(
+    run: Run, site: Site, at: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = site.promote(site.first, CT_LIST)
+    file = tmp_path / "engines.toml"
+    file.write_text('[[engine]]\nkind = "tgi"\nurls = ["http://tgi:8080"]\nadapters = "/theirs"\n', "utf-8")
+    monkeypatch.setenv("RADIMPRESS_ENGINES", str(file))
+    assert run("routes", "lora-adapters", *at).out == f"LORA_ADAPTERS={adapter.digest}=/theirs/{adapter.path}\n"
