@@ -82,6 +82,16 @@ def test_servers_of_the_page_have_room_for_the_adapters_that_they_keep() -> None
     assert limit > 2 * ServerSettings.model_fields["host"].default * 12_582_912 * 4
 
 
+def test_a_backup_in_the_cluster_is_made_where_there_is_room_for_it() -> None:
+    (place,) = {place for line in SHELL for place in re.findall(r"\bkubectl\b.* registry backup (\S+)", line)}
+    pod = of_kind(render({"bundles": {"claim": "bundles"}, "tools": {"size": "300Gi"}}), "Deployment", "-tools")
+    spec = pod["spec"]["template"]["spec"]
+    mounts = {row["mountPath"]: row["name"] for row in spec["containers"][0]["volumeMounts"]}
+    mount = max((path for path in mounts if place.startswith(f"{path}/")), key=len)
+    (volume,) = [row for row in spec["volumes"] if row["name"] == mounts[mount]]
+    assert volume["emptyDir"] == {"sizeLimit": "300Gi"}
+
+
 def test_every_file_that_is_named_is_there() -> None:
     named = set(
         re.findall(
