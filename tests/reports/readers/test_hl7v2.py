@@ -191,3 +191,35 @@ def test_a_message_that_is_far_too_long_is_set_aside_and_the_next_is_read(
     found = _read(tmp_path / "m.hl7", (long + _message(("F^Findings", "One."), order="A2")).encode())
     assert str(found[0]) == "m.hl7:message 1: has more than 2000 bytes"
     assert isinstance(found[1], Report)
+
+
+@pytest.mark.parametrize(
+    ("observed", "findings", "impression"),
+    [
+        # Under an identifier that nothing is known of, and under none.
+        ([("F^Findings", "Clear."), ("B^Biometry", "BPD 8 cm."), ("I^Impression", "Fine.")],
+         "Clear.\nBiometry: BPD 8 cm.", "Fine."),
+        ([("F^Findings", "Clear."), ("I^Impression", "Fine."), ("B^Biometry", "BPD 8 cm.")],
+         "Clear.\nBiometry: BPD 8 cm.", "Fine."),
+        ([("F^Findings", "Clear."), ("", "Nodule."), ("I^Impression", "Fine."), ("", "Stable.")],
+         "Clear.\nNodule.", "Fine.\nStable."),
+        ([("", "Clear."), ("F^Findings", "Nodule."), ("I^Impression", "Fine.")], "Clear.\nNodule.", "Fine."),
+        # The body under the procedure's code, beside an impression of its own.
+        ([("71250^CT", "HISTORY: Cough.\nFINDINGS: Clear."), ("71250&IMP", "Fine.")], "Clear.", "Fine."),
+        ([("71250^CT", "Clear."), ("71250&IMP", "Fine.")], "CT: Clear.", "Fine."),
+        # All of it under one identifier.
+        ([("71250&GDT", "FINDINGS: Clear.\nIMPRESSION: Fine.")], "Clear.", "Fine."),
+        ([("71250&GDT", "FINDINGS: Clear.\nIMPRESSION: Fine."), ("71250&ADT", "More.")],
+         "Clear.", "Fine.\nADDENDUM: More."),
+        ([("F^Findings", "Clear."), ("X^Interpretation", "Fine.")], "Clear.", "Fine."),
+        ([("F^Findings", "Clear."), ("A^Addendum", "More.")], "Clear.", ""),
+        ([("F^Findings", "Clear."), ("I^Impression", "Fine."), ("P^Plan", "CT."), ("D^Dictated by", "Doe.")],
+         "Clear.", "Fine."),
+    ],
+)  # fmt: skip
+def test_no_text_is_lost_beside_sections_that_are_named(
+    tmp_path: Path, observed: list[tuple[str, str]], findings: str, impression: str
+) -> None:
+    (report,) = _read(tmp_path / "m.hl7", _message(*observed).encode())
+    assert isinstance(report, Report)
+    assert (report.findings, report.impression) == (findings, impression)
