@@ -49,6 +49,8 @@ _CHARSET = 17
 # Segments around messages, of files and batches.
 _ENVELOPE = {b"FHS", b"BHS", b"BTS", b"FTS"}
 _CANCELLED = {"X", "I", "O", "S"}
+# OBX-11: deleted, not obtained, wrong (as of another patient).
+_WITHDRAWN = {"D", "X", "W"}
 # Where findings and impression are there, these are sections beside them, and no text is without a place.
 _PLACED = {
     Kind.FINDINGS,
@@ -160,7 +162,7 @@ def _report(message: Any, header: Any, patient: str, order: Any, observed: list[
         return f"its status (OBR-25) is {_part(order, 25)!r}: no result"
     parts: list[tuple[Kind, str, str]] = []
     for one in observed:
-        if _part(one, 2) not in _TEXTS:
+        if _part(one, 2) not in _TEXTS or _part(one, 11) in _WITHDRAWN:
             continue
         text = "\n".join(_text(message, repetition) for repetition in one[5]) if len(one) > 5 else ""
         name = _part(one, 3, 1) or _part(one, 3)

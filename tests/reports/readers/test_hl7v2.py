@@ -223,3 +223,12 @@ def test_no_text_is_lost_beside_sections_that_are_named(
     (report,) = _read(tmp_path / "m.hl7", _message(*observed).encode())
     assert isinstance(report, Report)
     assert (report.findings, report.impression) == (findings, impression)
+
+
+@pytest.mark.parametrize("status", ["D", "X", "W"])
+def test_a_text_that_was_withdrawn_is_left_out(tmp_path: Path, status: str) -> None:
+    message = _message(("F^Findings", "Clear."), ("I^Impression", "Of another patient."), ("I^Impression", "Fine."))
+    message = message.replace("patient.||||||F", f"patient.||||||{status}")
+    (report,) = _read(tmp_path / "m.hl7", message.encode())
+    assert isinstance(report, Report)
+    assert (report.findings, report.impression) == ("Clear.", "Fine.")
