@@ -85,16 +85,19 @@ def _messages(path: Path) -> Iterator[bytes]:
     segments: list[bytes] = []
     size = 0
     for line in _lines(path):
-        if line.startswith(b"MSH") and segments:
+        mark = line[3:4]
+        segment = _SEGMENT.match(line) and (not segments or mark == segments[0][3:4])
+        # A next message may have a separator of its own, once more behind four other delimiters.
+        if segments and line.startswith(b"MSH") and (segment or (mark and mark == line[8:9])):
             yield b"\r".join(segments)
             segments, size = [], 0
-        if line[:3] in _ENVELOPE:
+        if segment and line[:3] in _ENVELOPE:
             continue
         size += len(line) + 1
         if size > RECORD_MAX + len(line) + 1:
             continue
-        if segments and not _SEGMENT.match(line):
-            # A line feed within a field, which some systems write.
+        if segments and not segment:
+            # A line feed within a field, which some systems write; "IMP:" is no segment.
             segments[-1] += b"\\.br\\" + line
         else:
             segments.append(line)

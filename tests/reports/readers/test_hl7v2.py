@@ -232,3 +232,12 @@ def test_a_text_that_was_withdrawn_is_left_out(tmp_path: Path, status: str) -> N
     (report,) = _read(tmp_path / "m.hl7", message.encode())
     assert isinstance(report, Report)
     assert (report.findings, report.impression) == ("Clear.", "Fine.")
+
+
+def test_a_line_of_text_that_looks_like_a_segment_is_text(tmp_path: Path) -> None:
+    text = "FINDINGS: Clear.\nLAD: patent.\nEND\nMSH, BTS and others agree.\nIMP: Normal chest."
+    message = _message(("71250^CT", "TEXT")).replace("TEXT", text)
+    (report,) = _read(tmp_path / "m.hl7", message.encode())
+    assert isinstance(report, Report)
+    assert report.findings == "Clear.\nLAD: patent.\nEND\nMSH, BTS and others agree."
+    assert report.impression == "Normal chest."
