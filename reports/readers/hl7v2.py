@@ -251,4 +251,4 @@ def _text(message: Any, repetition: Any) -> str:
         # Highlighting, and what some system calls its own, is left out; anything else is text.
         return "" if code in ("H", "N") or code[0] in "CMZ" else found[0]
 
-    return _ESCAPE.sub(plain, str(repetition))
+    return _ESCAPE.sub(plain, str(repetition)).replace("\r\n", "\n").replace("\r", "\n")

@@ -241,3 +241,11 @@ def test_a_line_of_text_that_looks_like_a_segment_is_text(tmp_path: Path) -> Non
     assert isinstance(report, Report)
     assert report.findings == "Clear.\nLAD: patent.\nEND\nMSH, BTS and others agree."
     assert report.impression == "Normal chest."
+
+
+def test_line_ends_that_are_escaped_as_bytes_are_line_ends(tmp_path: Path) -> None:
+    message = _message(("F^Findings", "A TO B TO C"), ("I^Impression", "Fine."))
+    message = message.replace("A TO B TO C", "A\\X0D\\B\\X0D0A\\C")
+    (report,) = _read(tmp_path / "m.hl7", message.encode())
+    assert isinstance(report, Report)
+    assert report.findings == "A\nB\nC"
