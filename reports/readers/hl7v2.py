@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from radimpress.reports.headings import Kind, kind_of
 from radimpress.reports.modality import guess_modality
 from radimpress.reports.readers.rows import RECORD_MAX, Row, decoded
-from radimpress.reports.readers.transcription import record
-from radimpress.reports.sections import cut
+from radimpress.reports.readers.transcription import Part, sectioned
 
 _TEXTS = {"TX", "FT", "ST", "CE", "CWE", ""}
 # LOINC's codes of a report's sections.
@@ -41,9 +39,6 @@ _SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{2}(?=[^A-Za-z0-9\s]|$)")
 _ESCAPE = re.compile(r"\\([^\\\n]{1,64})\\")
 _DELIMITERS = "FSTRE"
 _BREAKS = (".br", ".sp", ".ce", ".in", ".ti")
-# What a heading between stars cannot have, and a heading of its kind where the kind's name is none.
-_STARS = re.compile(r"[*\s]+")
-_HEADINGS = {Kind.NOTE: "PLAN"}
 # Where MSH-18 stands, as MSH-1 is the separator itself.
 _CHARSET = 17
 # Segments around messages, of files and batches.
@@ -51,18 +46,6 @@ _ENVELOPE = {b"FHS", b"BHS", b"BTS", b"FTS"}
 _CANCELLED = {"X", "I", "O", "S"}
 # OBX-11: deleted, not obtained, wrong (as of another patient).
 _WITHDRAWN = {"D", "X", "W"}
-# Where findings and impression are there, these are sections beside them, and no text is without a place.
-_PLACED = {
-    Kind.FINDINGS,
-    Kind.IMPRESSION,
-    Kind.ADDENDUM,
-    Kind.INDICATION,
-    Kind.COMPARISON,
-    Kind.TECHNIQUE,
-    Kind.EXAM,
-    Kind.NOTE,
-    Kind.SIGNED,
-}
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -163,7 +146,7 @@ def _reports(raw: bytes) -> list[dict[str, object] | str] | str:
 def _report(message: Any, header: Any, patient: str, order: Any, observed: list[Any]) -> dict[str, object] | str:
     if _part(order, 25) in _CANCELLED:
         return f"its status (OBR-25) is {_part(order, 25)!r}: no result"
-    parts: list[tuple[Kind, str, str]] = []
+    parts: list[Part] = []
     for one in observed:
         if _part(one, 2) not in _TEXTS or _part(one, 11) in _WITHDRAWN:
             continue
@@ -181,35 +164,7 @@ def _report(message: Any, header: Any, patient: str, order: Any, observed: list[
         "indication": _part(order, 31, 1) or _part(order, 13),
         "modality": guess_modality(_part(order, 24), exam, _part(order, 4)).value,
     }
-    kinds = {kind for kind, _, text in parts if text.strip()}
-    if not {Kind.FINDINGS, Kind.IMPRESSION} <= kinds <= _PLACED:
-        return record(_transcription(parts), known)
-
-    def joined(kind: Kind) -> str:
-        return "\n".join(text for own, _, text in parts if own is kind and text)
-
-    impression = [joined(Kind.IMPRESSION), joined(Kind.ADDENDUM)]
-    known.update(findings=joined(Kind.FINDINGS), impression="\n".join(filter(None, impression)))
-    known["comparison"] = joined(Kind.COMPARISON)
-    known["indication"] = known["indication"] or joined(Kind.INDICATION)
-    return known
-
-
-def _transcription(parts: list[tuple[Kind, str, str]]) -> str:
-    """The texts under headings, impressions and addenda last; as they are where no identifier names a section."""
-    if all(kind is Kind.OTHER for kind, _, _ in parts):
-        return "\n".join(text for _, _, text in parts)
-    last = (Kind.IMPRESSION, Kind.ADDENDUM)
-    ordered = sorted(parts, key=lambda part: last.index(part[0]) + 1 if part[0] in last else 0)
-    lines: list[str] = []
-    for (kind, name), group in groupby(ordered, key=lambda part: (part[0], part[1] if part[0] is Kind.OTHER else "")):
-        text = "\n".join(own for _, _, own in group)
-        # What has headings of its own is not told by its identifier.
-        if kind is not Kind.OTHER or all(one.kind is Kind.OTHER for one in cut(text)):
-            heading = _HEADINGS.get(kind, kind.value.upper()) if kind is not Kind.OTHER else _STARS.sub(" ", name)
-            lines.append(f"**{heading.strip() or 'FINDINGS'}:**")
-        lines.append(text)
-    return "\n".join(lines)
+    return sectioned(parts, known)
 
 
 def _kind(observed: Any) -> Kind:

@@ -97,6 +97,28 @@ def test_observations_that_are_sections_are_taken_and_the_conclusion_is_the_impr
     assert (found.findings, found.impression, found.indication) == ("Clear.", "Normal.", "Cough.")
 
 
+def test_no_observation_that_holds_text_is_lost_beside_sections_that_are_named(tmp_path: Path) -> None:
+    def observed(name: str, title: str, text: str) -> dict[str, Any]:
+        concept: Any = {"text": title}
+        made = Observation(id=name, status="final", code=concept, valueString=text)
+        found: dict[str, Any] = json.loads(made.model_dump_json())
+        return found
+
+    texts = {"Findings": "Clear.", "Biometry": "BPD 8 cm.", "Impression": "Normal.", "Addendum": "More."}
+    parts = [observed(f"o{at}", *one) for at, one in enumerate(texts.items())]
+    for chosen, findings, impression in (
+        (parts, "Clear.\nBiometry: BPD 8 cm.", "Normal.\nADDENDUM: More."),
+        ([parts[0], parts[2], parts[3]], "Clear.", "Normal.\nMore."),
+        (parts[:2], "Clear.\nBiometry: BPD 8 cm.", "Concluded."),
+        (parts[1:3], "Biometry: BPD 8 cm.", "Normal."),
+    ):
+        result = [{"reference": f"#{one['id']}"} for one in chosen]
+        row = _resource(result=result, contained=chosen, conclusion="Concluded.")
+        (found,) = _read(tmp_path / "r.ndjson", json.dumps(row))
+        assert isinstance(found, Report)
+        assert (found.findings, found.impression) == (findings, impression)
+
+
 def test_the_narrative_is_read_where_there_is_nothing_else(tmp_path: Path) -> None:
     div = '<div xmlns="http://www.w3.org/1999/xhtml"><p>FINDINGS: Clear.</p><p>IMPRESSION: Normal.</p></div>'
     (found,) = _read(tmp_path / "r.ndjson", json.dumps(_resource(text={"status": "generated", "div": div})))
