@@ -31,6 +31,9 @@ _DRESSED = re.compile(
     r"(?P<name>[A-Za-z][A-Za-z &/-]{1,40}?)[\]>*_]{0,2}\s*(?P<colon>[:：]|[ \t][-–—](?=\s)|$)[\]>*_]{0,2}[ \t]*"
 )
 _CORE = (Kind.FINDINGS, Kind.IMPRESSION)
+_ENDS = (Kind.IMPRESSION, Kind.ADDENDUM, Kind.SIGNED)
+# In ordinary writing these may be text.
+_CAPITALS_ALONE = (Kind.OTHER, Kind.NOTE, Kind.ADVICE)
 # In capitals anywhere but after another word in capitals, else after a sentence.
 _INLINE = re.compile(
     r"(?:(?<=\s)(?<![A-Z/&]\s)(?:IMPRESSIONS?|CONCLUSIONS?|FINDINGS)"
@@ -107,6 +110,8 @@ def cut(text: str) -> list[Section]:
     """The sections of a text, in order; every line that is not blank is in one of them."""
     made: list[Section] = []
     name, kind, lines, first = "", Kind.OTHER, list[str](), 0
+    # What goes on below a line of administration, which is one line long, but below a conclusion.
+    before = name, kind
 
     def close() -> None:
         if name or lines:
@@ -118,9 +123,13 @@ def cut(text: str) -> list[Section]:
             continue
         found = _heading(line)
         if found is None:
+            if kind is Kind.ADMIN and lines and before[1] not in _ENDS:
+                close()
+                (name, kind), lines, first = before, [], 0
             lines.append(line)
             continue
         close()
+        before = before if kind is Kind.ADMIN else (name, kind)
         name, rest = found
         kind, lines, first = kind_of(name), [rest] if rest else [], 0
         if kind is Kind.OTHER and concludes(name):
@@ -235,7 +244,7 @@ def _heading(line: str) -> tuple[str, str] | None:
     found = _CAPITAL.match(line)
     if found is None:
         found = _ANY.match(line) or _BARE.match(line)
-        if found is not None and kind_of(found["name"]) in (Kind.OTHER, Kind.NOTE):
+        if found is not None and kind_of(found["name"]) in _CAPITALS_ALONE:
             found = None
     found = found or _dressed(line)
     return (found["name"], line[found.end() :].replace("**", "").strip()) if found else None
@@ -243,7 +252,7 @@ def _heading(line: str) -> tuple[str, str] | None:
 
 def _dressed(line: str) -> re.Match[str] | None:
     found = _DRESSED.match(line)
-    if found is None or kind_of(found["name"]) in (Kind.OTHER, Kind.NOTE, Kind.SIGNED):
+    if found is None or kind_of(found["name"]) in (*_CAPITALS_ALONE, Kind.SIGNED, Kind.ADMIN):
         return None
     if found["colon"] in (":", "："):
         return found

@@ -29,12 +29,14 @@ _PLACED = {
     Kind.COMPARISON,
     Kind.TECHNIQUE,
     Kind.EXAM,
+    Kind.ADVICE,
     Kind.NOTE,
+    Kind.ADMIN,
     Kind.SIGNED,
 }
 # What a heading between stars cannot have, and a heading of its kind where the kind's name is none.
 _STARS = re.compile(r"[*\s]+")
-_HEADINGS = {Kind.NOTE: "PLAN"}
+_HEADINGS = {Kind.NOTE: "PLAN", Kind.ADMIN: "DATE"}
 
 
 def read(path: Path) -> Iterator[Row]:

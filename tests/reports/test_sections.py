@@ -128,6 +128,46 @@ def test_words_that_are_no_headings_stay_where_they_are(text: str) -> None:
     assert (found.findings, found.impression) == (text.removeprefix("FINDINGS: "), "Normal.")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PATIENT NAME: JOHN DOE",
+        "Patient's name: John Doe",
+        "MRN: 123\nDATE OF BIRTH: 01/02/1950\nACCESSION NUMBER: 7",
+        "DATE OF EXAM: 01/02/2009\nREFERRING PHYSICIAN: DR. X",
+        "REASON FOR CT SCAN: Cough.",
+        "CLINICAL HISTORY/INDICATION: Cough.\nCLINICAL NOTES: Cough.",
+        "PREVIOUS EXAMS: None.\nPRIOR STUDY: None.",
+        "CT SCAN TECHNIQUE: Axial.\nTECHNICAL DATA: 5 mm.",
+        "IV CONTRAST: 100 mL.\nFLUOROSCOPY TIME: 3 min.",
+        "EXAMINATION PERFORMED: CT.\nEXAM/TECHNIQUE: CT, axial.",
+    ],
+)
+def test_what_is_known_besides_is_no_findings(text: str) -> None:
+    found = read_sections(f"{text}\nFINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.")
+    assert (found.findings, found.impression) == ("The lungs are clear.", "Normal chest.")
+
+
+def test_a_line_of_administration_takes_nothing_along() -> None:
+    found = read_sections("PATIENT NAME: JOHN DOE\nMRN: 3\nThe lungs are clear.\nIMPRESSION: Normal.\nDATE: 1/2/09\nX.")
+    assert (found.findings, found.impression) == ("The lungs are clear.", "Normal.")
+    found = read_sections("FINDINGS: Clear.\nDATE: 1/2/09\nA nodule.\nIMPRESSION: A nodule.")
+    assert found.findings == "Clear.\nA nodule."
+
+
+def test_sentences_that_begin_like_headings_stay_findings() -> None:
+    lines = (
+        "Prior study: 4 mm, now 6 mm.\nHistory of granuloma: calcified.\nRecommendation: none.\nReason for pain: rib."
+    )
+    assert read_sections(f"FINDINGS: Clear.\n{lines}\nIMPRESSION: Normal.").findings == f"Clear.\n{lines}"
+
+
+def test_recommendations_make_no_clinical_note_and_joined_headings_count() -> None:
+    text = "DATE OF BIRTH: 1/2\nFINDINGS: Clear.\nIMPRESSION: Normal.\nRECOMMENDATIONS: CT.\nFOLLOW-UP: None."
+    assert not read_sections(text).note
+    assert read_sections("CC: Pain.\nPMH/FHX/SHX: None.\nMEDS: None.\nCOURSE: Well.\nIMPRESSION: Well.").note
+
+
 def test_a_clinical_note_is_told() -> None:
     assert read_sections("CC: Pain.\nPMH: None.\nMEDS: None.\nFHX: None.\nIMPRESSION: Well.").note
 
