@@ -59,6 +59,15 @@ _DATA = Path(os.environ.get("TEST_REAL_REPORTS", "../shared/data"))
         "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\nElectronically signed by: Nobody\nDictated: noon",
         "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\n\nEND OF REPORT",
         "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\nRECOMMENDATION: Follow-up.",
+        "**FINDINGS:** The lungs are clear. **IMPRESSION:** Normal chest.",
+        "***FINDINGS***\nThe lungs are clear.\n***IMPRESSION:*** Normal chest.",
+        "FINDINGS.\nThe lungs are clear.\nImpression;\nNormal chest.",
+        "FINDINGS--The lungs are clear.\nIMPRESSION = Normal chest.",
+        "FINDINGS, CT CHEST: The lungs are clear.\nIMPRESSION - CT CHEST: Normal chest.",
+        "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\nJane B. Doe, M.D.\nD: 01/02/2009\nT: 01/02/2009",
+        "FINDINGS: The lungs are clear.\nSUMMARY OF FINDINGS: Normal chest.",
+        "FINDINGS: The lungs are clear.\nASSESSMENT/PLAN: Normal chest.",
+        "FINDINGS: The lungs are clear.\nRADIOLOGIST'S INTERPRETATION: Normal chest.",
     ],
 )
 def test_headings_that_people_use_are_found(text: str) -> None:
@@ -75,6 +84,30 @@ def test_sections_that_nothing_is_known_of_are_findings_under_their_headings() -
 def test_a_subheading_does_not_end_the_findings_and_what_stands_before_them_is_left_out() -> None:
     found = read_sections("Dear colleague,\nFINDINGS: Clear.\nLIVER: Normal.\nIMPRESSION: Fine.\nDISCLAIMER: Text.")
     assert (found.findings, found.impression) == ("Clear.\nLIVER: Normal.", "Fine.")
+
+
+@pytest.mark.parametrize(
+    ("text", "impression"),
+    [
+        ("IMPRESSION:\nCT HEAD: No bleed.\nCT C-SPINE: Fracture.", "CT HEAD: No bleed.\nCT C-SPINE: Fracture."),
+        ("IMPRESSION: Two.\nLEFT BREAST: Mass.\nDISCLAIMER: Text.", "Two.\nLEFT BREAST: Mass."),
+        ("IMPRESSION: Two.\nCT SPINE: " + "Vertebrae. " * 50, "Two."),
+        ("**IMPRESSION:**\n1. Pneumonia.\n**2. A nodule.**\n**Effusion.**", "1. Pneumonia.\n2. A nodule.\nEffusion."),
+        ("**IMPRESSION: A nodule.**", "A nodule."),
+    ],
+)
+def test_a_conclusion_keeps_its_subheadings_and_what_is_bold(text: str, impression: str) -> None:
+    found = read_sections(f"FINDINGS: Clear.\n{text}")
+    assert (found.findings, found.impression) == ("Clear.", impression)
+
+
+@pytest.mark.parametrize(
+    "name", ["OVERALL IMPRESSION", "MAMMOGRAPHIC IMPRESSION", "SUMMARY/IMPRESSION", "IN CONCLUSION"]
+)
+def test_a_conclusion_under_another_name_ends_findings_under_other_headings(name: str) -> None:
+    found = read_sections(f"SYMPTOM: Cough.\nCHEST: Clear.\n{name}: Normal.")
+    assert (found.findings, found.impression) == ("SYMPTOM: Cough.\nCHEST: Clear.", "Normal.")
+    assert read_sections("SYMPTOM: Cough.\nFINDINGS AND IMPRESSION: Clear.").impression == ""
 
 
 def test_the_last_of_two_impressions_is_taken_with_its_addendum_and_both_are_counted() -> None:
