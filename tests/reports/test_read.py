@@ -192,6 +192,16 @@ def test_a_csv_with_an_open_quote_is_refused(tmp_path: Path) -> None:
         _read(path)
 
 
+def test_a_row_of_csv_with_a_wrong_quote_is_set_aside_and_the_next_ones_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    rows = ['a,"ok",i,CT,n', 'b,"x"y,i,CT,n', "c,ok,i,CT,n", 'd,"never closed,i,CT,n', 'e,"ok",i,CT,n', "f,ok,i,CT,n"]
+    path.write_text("\n".join(["id,findings,impression,modality,clinic", *rows]) + "\n", "utf-8")
+    archive = _read(path)
+    assert [report.id for report in archive.reports] == ["a", "c", "f"]
+    assert [one.split(" (")[0] for one in archive.unreadable] == ["r.csv:3: not CSV", "r.csv:5: not CSV"]
+    assert archive.unreadable[1].endswith("up to line 6")
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_findings_of_100_000_characters_are_read_whole(tmp_path: Path, ending: str) -> None:
     row = {**ROW, "findings": "x" * 100_000}
