@@ -51,7 +51,7 @@ def read(path: Path) -> Iterator[Row]:
     if len(data) > RECORD_MAX:
         yield "1", f"has more than {RECORD_MAX} bytes"
     else:
-        yield "1", record(decoded(data), {"id": path.stem})
+        yield "1", record(decoded(data), {})
 
 
 def record(text: str, known: Mapping[str, object]) -> dict[str, object] | str:
