@@ -139,10 +139,14 @@ _CONCLUDES = ("impression", "conclusion", "diagnosi", "diagnos", "summary", "opi
 _BEFOREHAND = ("clinical", "preoperative", "postoperative", "admi", "discharge", "working", "referring")
 # As in "stress protocol", which tells how; longer headings may tell what was seen by it.
 _SHORT = 2
+# What is longer is no heading.
+_LONGEST = 200
 
 
 def kind_of(name: str) -> Kind:
     """What a heading says that its section holds."""
+    if len(name) > _LONGEST:
+        return Kind.OTHER
     plain = re.sub(r"\([^)]*\)", " ", name.lower()).replace("'", "")
     words = re.sub(r"[^a-z&/ -]", " ", plain).replace("&", " and ").replace("/", " and ").split()
     plain = " ".join(_singular(word) for word in words if word not in ("the", "-"))

@@ -31,9 +31,12 @@ _PART = re.compile(
 _PART_MAX = 400
 _TITLE_MAX = 80
 # Between stars; or in capitals with a colon; or known, in any case, with a colon.
-_STARRED = re.compile(r"^\s*\*{2,3}\s*(?P<name>[^*\n]{1,80}?)\s*(?P<colon>:?)\s*\*{2,3}\s*(?P<after>:?)[ \t]*")
+# Spaces are counted, as each unbounded run of them beside another multiplies the ways to fail.
+_STARRED = re.compile(
+    r"^\s*\*{2,3}\s{0,9}(?P<name>[^*\n]{1,80}?)\s{0,9}(?P<colon>:?)\s{0,9}\*{2,3}\s{0,9}(?P<after>:?)[ \t]*"
+)
 # A whole line between stars that is none: "**IMPRESSION: Normal.**", "**2. Nodule.**".
-_BOLD = re.compile(r"^\s*\*\*\s*([^*\n]+?)\s*\*\*\s*$")
+_BOLD = re.compile(r"^\s*\*\*([^*\n]+)\*\*\s*$")
 _CAPITAL = re.compile(r"^\s*(?P<name>[A-Z][A-Z0-9 ,/&()'.-]{1,58}?)\s*:[ \t]*")
 _ANY = re.compile(r"^\s*(?P<name>[A-Za-z][A-Za-z ,/&'-]{1,58}?)\s*:[ \t]*")
 _BARE = re.compile(
@@ -276,9 +279,10 @@ def _lines(text: str) -> Iterator[str]:
 def _unstarred(line: str) -> str:
     """A line that is between stars as a whole and is no heading, without them."""
     bold = _BOLD.match(line)
-    if bold is None or kind_of(bold[1]) is not Kind.OTHER or bold[1].endswith(":") or _TITLE.fullmatch(bold[1]):
+    text = bold[1].strip() if bold else ""
+    if not text or kind_of(text) is not Kind.OTHER or text.endswith(":") or _TITLE.fullmatch(text):
         return line
-    return bold[1]
+    return text
 
 
 def _heading(line: str) -> tuple[str, str] | None:

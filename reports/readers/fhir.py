@@ -25,8 +25,8 @@ from radimpress.reports.readers.transcription import Part, record, sectioned
 _BUNDLE_MAX = 1 << 28
 _RESULTS = {"partial", "preliminary", "final", "amended", "corrected", "appended"}
 _NO_RESULTS = {"registered", "cancelled", "entered-in-error", "unknown"}
-_BLOCK = re.compile(r"<\s*(?:br|/p|/div|/li|/tr|/h\d)\b[^>]*>", re.IGNORECASE)
-_TAG = re.compile(r"<[^>]*>")
+_BLOCK = re.compile(r"<\s*(?:br|/p|/div|/li|/tr|/h\d)\b[^<>]*>", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def read(path: Path) -> Iterator[Row]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -203,6 +204,15 @@ def test_recommendations_make_no_clinical_note_and_joined_headings_count() -> No
 
 def test_a_clinical_note_is_told() -> None:
     assert read_sections("CC: Pain.\nPMH: None.\nMEDS: None.\nFHX: None.\nIMPRESSION: Well.").note
+
+
+@pytest.mark.parametrize("filling", [" ", "(", "A ", "a*", "**", "** ", "- ", ": ", ",", "A:,", "\\n"])
+@pytest.mark.parametrize("around", ["**", "** x", "FINDINGS: ", "A", ""])
+def test_a_line_of_anything_takes_no_time(filling: str, around: str) -> None:
+    begin = process_time()
+    read_sections(f"FINDINGS: Clear.\n{around}{filling * 20_000}{around}\nIMPRESSION: Normal.")
+    read_sections(around + filling * 20_000)
+    assert process_time() - begin < 5
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=300))

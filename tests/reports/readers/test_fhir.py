@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -124,6 +125,14 @@ def test_the_narrative_is_read_where_there_is_nothing_else(tmp_path: Path) -> No
     (found,) = _read(tmp_path / "r.ndjson", json.dumps(_resource(text={"status": "generated", "div": div})))
     assert isinstance(found, Report)
     assert (found.findings, found.impression) == ("Clear.", "Normal.")
+
+
+@pytest.mark.parametrize("opened", ["<", "<br ", "</p "])
+def test_html_that_never_closes_a_tag_takes_no_time(tmp_path: Path, opened: str) -> None:
+    form = _form(f"<p>FINDINGS: 3 {opened * 50_000}</p>", "text/html")
+    begin = process_time()
+    assert len(_read(tmp_path / "r.ndjson", json.dumps(_resource(presentedForm=[form])))) == 1
+    assert process_time() - begin < 5
 
 
 def test_what_is_no_result_is_set_aside_and_other_resources_are_no_records(tmp_path: Path) -> None:
