@@ -93,7 +93,8 @@ def _lines(path: Path) -> Iterator[bytes]:
     rest = b""
     with path.open("rb") as file:
         while chunk := file.read(1 << 16):
-            *whole, rest = re.split(rb"[\r\n]", rest + chunk)
+            first, *more = re.split(rb"[\r\n]", chunk)
+            *whole, rest = (rest + first, *more)
             for line in whole:
                 if stripped := line.strip(b"\x0b\x1c \t"):
                     yield stripped

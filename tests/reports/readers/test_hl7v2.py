@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import process_time
 
 import hl7
 import pytest
@@ -170,6 +171,14 @@ def test_hostile_messages_are_set_aside(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "m.hl7"
     path.write_bytes(data)
     assert all(isinstance(row, str) for _, row in open_rows(path, "hl7"))
+
+
+def test_a_line_of_many_megabytes_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "m.hl7"
+    path.write_bytes(b"MSH|^~\\&|" + b"x" * (20 << 20))
+    begin = process_time()
+    assert [row for _, row in open_rows(path, "hl7")] == ["has more than 16777216 bytes"]
+    assert process_time() - begin < 3
 
 
 @pytest.mark.parametrize(
