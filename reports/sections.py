@@ -206,13 +206,14 @@ def read_sections(text: str) -> Sections:
 
 
 def _parts(sections: Iterable[Section]) -> Iterator[Section]:
-    """What stands first under headings that name a part of the body or an examination, below an impression.
+    """What stands first below an impression, under a part of the body, an examination or another conclusion.
 
     Longer text is another examination's findings.
     """
 
     def inside(one: Section) -> bool:
-        return one.kind is Kind.OTHER and 0 < len(one.text) <= _PART_MAX and _PART.search(one.name) is not None
+        named = _PART.search(one.name) or concludes(one.name)
+        return one.kind is Kind.OTHER and 0 < len(one.text) <= _PART_MAX and bool(named)
 
     return takewhile(inside, sections)
 
@@ -299,10 +300,15 @@ def _heading(line: str) -> tuple[str, str] | None:
     found = _CAPITAL.match(line)
     if found is None:
         found = _ANY.match(line) or _BARE.match(line)
-        if found is not None and kind_of(found["name"]) in _CAPITALS_ALONE:
+        if found is not None and kind_of(found["name"]) in _CAPITALS_ALONE and not _concluding(found["name"]):
             found = None
     found = found or _dressed(line)
     return (found["name"], line[found.end() :].replace("**", "").strip()) if found else None
+
+
+def _concluding(name: str) -> bool:
+    """Whether a name such as "Overall Impression" is a heading in ordinary writing too; a diagnosis may be text."""
+    return name.istitle() and concludes(name) and not _UNSURE.search(name)
 
 
 def _dressed(line: str) -> re.Match[str] | None:

@@ -92,6 +92,9 @@ def test_a_subheading_does_not_end_the_findings_and_what_stands_before_them_is_l
     [
         ("IMPRESSION:\nCT HEAD: No bleed.\nCT C-SPINE: Fracture.", "CT HEAD: No bleed.\nCT C-SPINE: Fracture."),
         ("IMPRESSION: Two.\nLEFT BREAST: Mass.\nDISCLAIMER: Text.", "Two.\nLEFT BREAST: Mass."),
+        ("IMPRESSION: Two.\nDIFFERENTIAL DIAGNOSIS: Mass.", "Two.\nDIFFERENTIAL DIAGNOSIS: Mass."),
+        ("Impression: Two.\nIn Summary: Mass.", "Two.\nIn Summary: Mass."),
+        ("Overall Impression: Two.\nDifferential Diagnosis: Mass.", "Two.\nDifferential Diagnosis: Mass."),
         ("IMPRESSION: Two.\nCT SPINE: " + "Vertebrae. " * 50, "Two."),
         ("**IMPRESSION:**\n1. Pneumonia.\n**2. A nodule.**\n**Effusion.**", "1. Pneumonia.\n2. A nodule.\nEffusion."),
         ("**IMPRESSION: A nodule.**", "A nodule."),
