@@ -17,7 +17,7 @@ import numpy as np
 from radimpress.reports.errors import NotFoundError
 from radimpress.reports.files import read_json, stream_reports
 from radimpress.reports.phi import identifying
-from radimpress.reports.prepare import FUNNEL, load_set_aside
+from radimpress.reports.prepare import FUNNEL, check_whole, load_set_aside
 from radimpress.reports.progress import Track
 from radimpress.reports.report import Report
 from radimpress.reports.split import PARTS
@@ -68,7 +68,9 @@ def audit(dataset: Path, track: Track) -> Audit:
 
     Raises:
         NotFoundError: the folder holds no data set.
+        InputError: its files are of two runs.
     """
+    check_whole(dataset)
     told = read_json(dataset / FUNNEL)
     mix: dict[str, Counter[str]] = {}
     styles: dict[str, Counter[str]] = {}

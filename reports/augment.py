@@ -33,7 +33,9 @@ _SIDED = re.compile(
     r"heart|cardi|ventric|atri[ua]|aort|coronar|cava|mitral|tricuspid|liver|hepat|splen|gallbladder|bil[ie]|stomach"
     r"|gastr|pancrea|append|cec[au]|caec|colon|sigmoid|duoden|ileoc|middle lobe|lingul|dextro|levo|situs|arch"
     r"|thoracic duct|azyg|handed|dominan|right away|righ?t? of way|\bleft (?:the|without|against|ama)\b|\bl[t>]|\brt\b"
-    r"|\(l\)|\(r\)|\b[lr]\b",
+    r"|\(l\)|\(r\)|\b[lr]\b|(?:minor|horizontal) fissure"
+    # Sides within an abbreviation, as in "RLL" and "LUQ", which would stay.
+    r"|\b[lr](?:[uml]l|[ul][qe]|v|a|ca|cx|ad|cc|mlo|ij|ica|cca|mca|aca|pca|vot)\b",
     re.IGNORECASE,
 )
 _SIDES = re.compile(r"\b(left|right)(?=\b|ward|-?sided)", re.IGNORECASE)

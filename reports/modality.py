@@ -26,7 +26,13 @@ _RULES: tuple[tuple[Modality, str], ...] = (
     ),
     (Modality.MG, r"^mg|mammogra\w+|mammo|tomosynthesis|galactogra\w+|bi-?rads"),
     # Short codes that are words too, in capitals or where a name begins.
-    (Modality.MR, r"mri|mra|mrv|mrcp|^mr(?! ?\.)|(?-i:MR)|magnetic resonance|fmri|gadolinium"),
+    (
+        Modality.MR,
+        r"mri|mra|mrv|mrcp|^mr(?! ?\.)|(?-i:MR)|magnetic resonance|fmri|gadolinium"
+        # Sequences, as "echo" alone is ultrasound.
+        r"|flair|(?:turbo|spin|gradient)[ -]echo(?:es)?"
+        r"|gradient[ -]recalled[ -]echo|echo[ -]planar|t[12][ -]?(?:weighted|sequences|images)|diffusion[ -]weighted",
+    ),
     (Modality.CT, r"ct|cta|ctv|cat scan|comput\w+ tomogra\w+|computerized axial|hrct|ccta|ct-?guided"),
     (
         Modality.US,

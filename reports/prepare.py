@@ -2,7 +2,8 @@
 
 A data set is a folder: train.jsonl, validation.jsonl, test.jsonl, set_aside.jsonl with what was left out and by
 which door, and funnel.json with the counts. It is written in a folder beside it and moved at the end, so that a run
-that was killed leaves nothing but that folder, and the next one begins anew; the same files give the same bytes.
+that was killed leaves nothing but that folder, and the next one begins anew; the same files give the same bytes. One
+that is killed in the very move leaves a mark by which the data set is refused until the next run.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from radimpress.reports.split import PARTS, parts_of
 SET_ASIDE = "set_aside.jsonl"
 FUNNEL = "funnel.json"
 _BESIDE = ".prepare"
+# Stands in a data set while its files are replaced one by one: a report of the last run may be in another part now.
+_MIXED = ".mixed"
 _LINES = {".jsonl", ".ndjson", ".csv", ".tsv", ".tab"}
 
 
@@ -113,12 +116,24 @@ def prepare(
                 raise InputError("reports", f"the {funnel.kept} reports that are left make no {name} part: too few")
         said = tuple((text, modality, count) for (text, modality), count in told.modalities.most_common())
         made = Prepared(funnel, {name: sizes[name] for name in PARTS}, told.clinic_column, said)
+        (out / _MIXED).touch()
         for name in (SET_ASIDE, *(f"{part}.jsonl" for part in PARTS)):
             with (side / name).open("rb") as written:
                 os.fsync(written.fileno())
             (side / name).replace(out / name)
         write_json(out / FUNNEL, made.as_json())
+        (out / _MIXED).unlink()
     return made
+
+
+def check_whole(dataset: Path) -> None:
+    """Refuses a data set whose files are of two runs.
+
+    Raises:
+        InputError: the last run was killed while it replaced them.
+    """
+    if (dataset / _MIXED).exists():
+        raise InputError("dataset", f"{dataset} is of two runs, as the last one did not end: prepare reports again")
 
 
 @contextmanager

@@ -130,13 +130,16 @@ def stream(paths: Sequence[Path], reading: Reading, told: Told) -> Iterator[Repo
     """
     # Digests of 8 bytes: an archive may be of any length.
     ids: set[bytes] = set()
+    names = Counter(path.name for path in paths)
     for path in paths:
+        # Files of one name, as in a folder a month, are told apart, and so are their records without an id.
+        file = path.name if names[path.name] == 1 else str(path)
         rows = open_rows(path, reading.kind)
         first = list(islice(rows, _LOOKED_AT))
         clinic = _clinic_column(path, first, reading)
         told.clinic_columns.add(clinic)
         for place, row in chain(first, rows):
-            where = f"{path.name}:{place}"
+            where = f"{file}:{place}"
             if isinstance(row, str):
                 yield Unreadable(where, row)
                 continue

@@ -14,35 +14,63 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from radimpress.reports.headings import Kind, concludes, kind_of
 from radimpress.reports.lines import lines_of
 
 _SIGNATURE = "signed"
+# "LEFT BREAST:" in an impression is a part of it, "DISCLAIMER:" is none.
+_PART = re.compile(
+    r"\b(?:left|right|bilateral|both|head|brain|neck|thyroid|chest|lungs?|heart|breasts?|abdomen|pelvis|liver|kidneys?"
+    r"|(?:[ctl]|cervical|thoracic|lumbar|lumbosacral)[ -]?spine|spine|hips?|knees?|ankles?|foot|feet|shoulders?|elbows?"
+    r"|wrists?|hands?|(?:upper|lower) extremit(?:y|ies)|cta?|mr[ia]|ultrasound|x-?rays?|mammogram|doppler|fetus"
+    r"|twin|baby|uterus|ovar(?:y|ies)|test(?:is|es|icles?)|[CTL]\d{1,2}[-/][CTLS]?\d{1,2})\b",
+    re.IGNORECASE,
+)
+_PART_MAX = 400
 _TITLE_MAX = 80
 # Between stars; or in capitals with a colon; or known, in any case, with a colon.
-_STARRED = re.compile(r"^\s*\*\*\s*(?P<name>[^*\n]{1,80}?)\s*(?P<colon>:?)\s*\*\*\s*:?[ \t]*")
+# Spaces are counted, as each unbounded run of them beside another multiplies the ways to fail.
+_STARRED = re.compile(
+    r"^\s*\*{2,3}\s{0,9}(?P<name>[^*\n]{1,80}?)\s{0,9}(?P<colon>:?)\s{0,9}\*{2,3}\s{0,9}(?P<after>:?)[ \t]*"
+)
+# A whole line between stars that is none: "**IMPRESSION: Normal.**", "**2. Nodule.**".
+_BOLD = re.compile(r"^\s*\*\*([^*\n]+)\*\*\s*$")
 _CAPITAL = re.compile(r"^\s*(?P<name>[A-Z][A-Z0-9 ,/&()'.-]{1,58}?)\s*:[ \t]*")
 _ANY = re.compile(r"^\s*(?P<name>[A-Za-z][A-Za-z ,/&'-]{1,58}?)\s*:[ \t]*")
-_BARE = re.compile(r"^\s*(?P<name>[A-Z][A-Z ]{2,40}|Findings|Impressions?|Conclusions?)\s*$")
+_BARE = re.compile(
+    r"^\s*(?P<name>[A-Z][A-Z ]{2,40}(?=\s*$)|Findings|FINDINGS|Impressions?|IMPRESSIONS?|Conclusions?|CONCLUSIONS?)"
+    r"[.;]?\s*$"
+)
 # Known, with something around it: "## Findings", "[IMPRESSION]", "2. CONCLUSION:", "IMPRESSION - ".
 _DRESSED = re.compile(
     r"^\s*(?:(?P<mark>#{1,6}|[-*•>]|\(?(?:\d{1,2}|[IVX]{1,4})[.)])\s*)?(?P<open>[\[<*_]{0,2})"
-    r"(?P<name>[A-Za-z][A-Za-z &/-]{1,40}?)[\]>*_]{0,2}\s*(?P<colon>[:：]|[ \t][-–—](?=\s)|$)[\]>*_]{0,2}[ \t]*"
+    r"(?P<name>[A-Za-z][A-Za-z &/-]{1,40}?)[\]>*_]{0,2}\s*(?P<colon>[:：]|[ \t][-–—=](?=\s)|--|$)[\]>*_]{0,2}[ \t]*"
 )
 _CORE = (Kind.FINDINGS, Kind.IMPRESSION)
+_ENDS = (Kind.IMPRESSION, Kind.ADDENDUM, Kind.SIGNED)
+# In ordinary writing these may be text.
+_CAPITALS_ALONE = (Kind.OTHER, Kind.NOTE, Kind.ADVICE)
 # In capitals anywhere but after another word in capitals, else after a sentence.
 _INLINE = re.compile(
     r"(?:(?<=\s)(?<![A-Z/&]\s)(?:IMPRESSIONS?|CONCLUSIONS?|FINDINGS)"
     r"|(?<=[.;?]\s)(?:OPINION|IMP|INTERPRETATION|INDICATION|CLINICAL HISTORY|HISTORY|COMPARISON|TECHNIQUE"
     r"|Impressions?|Conclusions?|Findings))\s*:[ \t]*(?=\S)"
+    # Between stars anywhere.
+    r"|(?<=\s)\*\*\s*[A-Z][A-Z0-9 ,/&()'.-]{1,58}?\s*(?::\s*\*\*|\*\*\s*:)"
 )
+# In capitals and no sentence nor an item.
+_TITLE = re.compile(r"(?!\d{1,2}[.)])[^:a-z]*[^.,:;!?a-z]")
 # What may stand before a heading on its line and is no text.
 _NOTHING = re.compile(r"(?:(?:\d{1,2}|[IVX]{1,4})[.)])?")
 _RULE = re.compile(r"\s*([=_*~-])\1{2,}\s*")
 _SIGNED = re.compile(
     r"^\s*\**(?:electronically signed|dictated (?:by|on|and)|transcribed (?:by|on)"
-    r"|end of (?:the )?(?:report|impression))\b",
+    r"|dictated but not (?:read|reviewed)|end of (?:the )?(?:report|impression))\b"
+    r"|^\s*(?:DD?|TD?|DT)\s*:\s*\d{1,2}[/-]\d{1,2}[/-]\d{2,4}"
+    # "Jane B. Doe, M.D."
+    r"|(?-i:^\s*[A-Z][\w.'-]*(?: [A-Z][\w.'-]*){1,3},\s*(?:M\.? ?D|D\.? ?O|MBBS|Ph\.? ?D|FRCR|FRCPC)\b\.?\s*$)",
     re.IGNORECASE,
 )
 
@@ -107,6 +135,8 @@ def cut(text: str) -> list[Section]:
     """The sections of a text, in order; every line that is not blank is in one of them."""
     made: list[Section] = []
     name, kind, lines, first = "", Kind.OTHER, list[str](), 0
+    # What goes on below a line of administration, which is one line long, but below a conclusion.
+    before = name, kind
 
     def close() -> None:
         if name or lines:
@@ -118,9 +148,13 @@ def cut(text: str) -> list[Section]:
             continue
         found = _heading(line)
         if found is None:
+            if kind is Kind.ADMIN and lines and before[1] not in _ENDS:
+                close()
+                (name, kind), lines, first = before, [], 0
             lines.append(line)
             continue
         close()
+        before = before if kind is Kind.ADMIN else (name, kind)
         name, rest = found
         kind, lines, first = kind_of(name), [rest] if rest else [], 0
         if kind is Kind.OTHER and concludes(name):
@@ -138,7 +172,11 @@ def read_sections(text: str) -> Sections:
     """
     sections = _settled(cut(text))
     kinds = [section.kind for section in sections]
-    stated = [at for at, section in enumerate(sections) if section.kind is Kind.IMPRESSION and section.lines]
+    stated = [
+        at
+        for at, section in enumerate(sections)
+        if section.kind is Kind.IMPRESSION and (section.lines or any(_parts(sections[at + 1 :])))
+    ]
     last = stated[-1] if stated else len(sections)
     explicit = any(section.kind is Kind.FINDINGS or "finding" in section.name.lower() for section in sections)
     found = _found(sections[:last], explicit)
@@ -150,7 +188,8 @@ def read_sections(text: str) -> Sections:
             found = _found(sections[: len(sections) - len(kinds) + last], explicit)
             stated = [len(sections) - len(kinds) + at for at in stated]
             last = stated[-1]
-    concluded = [sections[at].text for at in stated[-1:]]
+    concluded = [sections[at].text for at in stated[-1:] if sections[at].lines]
+    concluded += [section.whole for section in _parts(sections[last + 1 :])]
     concluded += [section.whole for section in sections[last:] if section.kind is Kind.ADDENDUM]
     return Sections(
         findings="\n".join(found),
@@ -164,6 +203,19 @@ def read_sections(text: str) -> Sections:
         impressions=len(stated),
         note=kinds.count(Kind.NOTE) >= _NOTES,
     )
+
+
+def _parts(sections: Iterable[Section]) -> Iterator[Section]:
+    """What stands first below an impression, under a part of the body, an examination or another conclusion.
+
+    Longer text is another examination's findings.
+    """
+
+    def inside(one: Section) -> bool:
+        named = _PART.search(one.name) or concludes(one.name)
+        return one.kind is Kind.OTHER and 0 < len(one.text) <= _PART_MAX and bool(named)
+
+    return takewhile(inside, sections)
 
 
 def _found(sections: Iterable[Section], explicit: bool) -> list[str]:
@@ -189,6 +241,8 @@ def _loosened(sections: Iterable[Section]) -> Iterator[Section]:
             yield one
 
 
+# What concludes only where something else says findings.
+_UNSURE = re.compile("diagnos|finding", re.IGNORECASE)
 # So many headings of a clinical note are no radiology report's.
 _NOTES = 3
 
@@ -199,21 +253,22 @@ def _settled(sections: list[Section]) -> list[Section]:
     meant = {Kind.SUMMARY: Kind.OTHER if Kind.IMPRESSION in kinds else Kind.IMPRESSION}
     concluded = bool(kinds & {Kind.IMPRESSION, Kind.SUMMARY, Kind.DIAGNOSIS}) or Kind.FINDINGS not in kinds
     meant[Kind.READING] = Kind.FINDINGS if concluded else Kind.IMPRESSION
-    settled, seen = list[Section](), False
+    settled, seen, told = list[Section](), False, False
     for one in sections:
         kind = meant.get(one.kind, one.kind)
         if one.kind is Kind.DIAGNOSIS:
             # A diagnosis that stands before what was found is why it was looked for.
-            concludes = seen and not kinds & {Kind.IMPRESSION, Kind.SUMMARY}
-            kind = Kind.IMPRESSION if concludes else Kind.OTHER
+            said = seen or (told and not _UNSURE.search(one.name))
+            kind = Kind.IMPRESSION if said and not kinds & {Kind.IMPRESSION, Kind.SUMMARY} else Kind.OTHER
         seen = seen or kind is Kind.FINDINGS
+        told = told or (kind is Kind.OTHER and bool(one.name and one.lines))
         settled.append(Section(one.name, kind, one.lines, one.first))
     return settled
 
 
 def _lines(text: str) -> Iterator[str]:
     """Lines without the space around them; a heading within a line begins one."""
-    for line in lines_of(text):
+    for line in map(_unstarred, lines_of(text)):
         start = 0
         for found in _INLINE.finditer(line):
             if not _NOTHING.fullmatch(line[start : found.start()].strip(" \t*#>[<(_-")):
@@ -222,12 +277,22 @@ def _lines(text: str) -> Iterator[str]:
         yield "" if _RULE.fullmatch(line) else line[start:].strip()
 
 
+def _unstarred(line: str) -> str:
+    """A line that is between stars as a whole and is no heading, without them."""
+    bold = _BOLD.match(line)
+    text = bold[1].strip() if bold else ""
+    if not text or kind_of(text) is not Kind.OTHER or text.endswith(":") or _TITLE.fullmatch(text):
+        return line
+    return text
+
+
 def _heading(line: str) -> tuple[str, str] | None:
     """A line's heading and what follows it; None where it has none."""
     found = _STARRED.match(line)
     if found:
         rest = line[found.end() :].replace("**", "").strip()
-        if found["colon"] or not rest or kind_of(found["name"]) is not Kind.OTHER:
+        known = kind_of(found["name"]) is not Kind.OTHER
+        if known or found["colon"] or found["after"] or (not rest and found["name"].isupper()):
             return found["name"], rest
         return None
     if _SIGNED.match(line):
@@ -235,15 +300,20 @@ def _heading(line: str) -> tuple[str, str] | None:
     found = _CAPITAL.match(line)
     if found is None:
         found = _ANY.match(line) or _BARE.match(line)
-        if found is not None and kind_of(found["name"]) in (Kind.OTHER, Kind.NOTE):
+        if found is not None and kind_of(found["name"]) in _CAPITALS_ALONE and not _concluding(found["name"]):
             found = None
     found = found or _dressed(line)
     return (found["name"], line[found.end() :].replace("**", "").strip()) if found else None
 
 
+def _concluding(name: str) -> bool:
+    """Whether a name such as "Overall Impression" is a heading in ordinary writing too; a diagnosis may be text."""
+    return name.istitle() and concludes(name) and not _UNSURE.search(name)
+
+
 def _dressed(line: str) -> re.Match[str] | None:
     found = _DRESSED.match(line)
-    if found is None or kind_of(found["name"]) in (Kind.OTHER, Kind.NOTE, Kind.SIGNED):
+    if found is None or kind_of(found["name"]) in (*_CAPITALS_ALONE, Kind.SIGNED, Kind.ADMIN):
         return None
     if found["colon"] in (":", "："):
         return found

@@ -30,7 +30,7 @@ from radimpress.eval.version import code_version
 from radimpress.reports.augment import augment
 from radimpress.reports.errors import BundleError, ConfigError, GateError, InputError, NotFoundError
 from radimpress.reports.files import load_reports, read_json, write_atomic, write_json, write_reports
-from radimpress.reports.prepare import Prepared
+from radimpress.reports.prepare import Prepared, check_whole
 from radimpress.reports.prepare import prepare as make_dataset
 from radimpress.reports.progress import Track
 from radimpress.reports.prompt import PROMPT_VERSION
@@ -86,7 +86,12 @@ def prepare(files: Sequence[Path], out: Path, recipe: Recipe, track: Track) -> P
 
 
 def load_split(dataset: Path) -> Split:
-    """Reads the three parts that `prepare` wrote."""
+    """Reads the three parts that `prepare` wrote.
+
+    Raises:
+        InputError: they are of two runs, or hold what is no report.
+    """
+    check_whole(dataset)
     return Split(*(tuple(load_reports(dataset / f"{name}.jsonl")) for name in PARTS))
 
 

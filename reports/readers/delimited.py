@@ -10,13 +10,15 @@ from radimpress.reports.errors import InputError
 from radimpress.reports.readers.rows import RECORD_MAX, Row
 
 _DELIMITERS = ",\t;|"
+# What csv says where a quote is never closed, and has taken all the rest.
+_OPEN = ("end of data", "field limit")
 
 
 def read(path: Path) -> Iterator[Row]:
     """Yields each line's columns; the head says which character parts them.
 
     Raises:
-        InputError: it is not UTF-8, or no such file.
+        InputError: it is not UTF-8, or a quote is never closed.
     """
     csv.field_size_limit(RECORD_MAX)
     try:
@@ -27,7 +29,18 @@ def read(path: Path) -> Iterator[Row]:
             reader = csv.DictReader(file, strict=True, delimiter=delimiter)
             if not reader.fieldnames:
                 return
-            for row in reader:
+            while True:
+                begin = reader.reader.line_num + 1
+                try:
+                    row = next(reader, None)
+                except csv.Error as error:
+                    end = reader.reader.line_num
+                    if any(reason in str(error) for reason in _OPEN):
+                        raise
+                    yield str(begin), f"not CSV ({error})" + (f", up to line {end}" if end > begin else "")
+                    continue
+                if row is None:
+                    return
                 whole = None not in row and None not in row.values()
                 yield str(reader.line_num), dict(row) if whole else "another number of fields than columns"
     except UnicodeDecodeError:

@@ -1,8 +1,8 @@
 """FHIR R4 `DiagnosticReport` resources (hl7.org/fhir/R4/diagnosticreport.html), checked by fhir.resources.
 
 A file is NDJSON, as FHIR's bulk export writes it, one resource of a Bundle, or one resource. The text is, in this
-order: Observations that `result` names and that hold a section, in the Bundle or contained; `presentedForm`, as plain
-text or HTML; the narrative. `conclusion` is the impression where there is one.
+order: Observations that `result` names and that hold text, in the Bundle or contained, if findings are among them;
+`presentedForm`, as plain text or HTML; the narrative. `conclusion` is the impression where no Observation is.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from radimpress.reports.modality import guess_modality
 from radimpress.reports.readers.hl7v2 import LOINC
 from radimpress.reports.readers.json_lines import parsed
 from radimpress.reports.readers.rows import RECORD_MAX, Row, decoded, lines_of
-from radimpress.reports.readers.transcription import record
+from radimpress.reports.readers.transcription import Part, record, sectioned
 
 _BUNDLE_MAX = 1 << 28
 _RESULTS = {"partial", "preliminary", "final", "amended", "corrected", "appended"}
 _NO_RESULTS = {"registered", "cancelled", "entered-in-error", "unknown"}
-_BLOCK = re.compile(r"<\s*(?:br|/p|/div|/li|/tr|/h\d)\b[^>]*>", re.IGNORECASE)
-_TAG = re.compile(r"<[^>]*>")
+_BLOCK = re.compile(r"<\s*(?:br|/p|/div|/li|/tr|/h\d)\b[^<>]*>", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -88,12 +88,13 @@ def _report(resource: dict[str, Any], known: Mapping[str, Any]) -> dict[str, obj
     if status not in _RESULTS:
         return f"its status is {status if status in _NO_RESULTS else 'none that FHIR knows'}: no result"
     contained = {f"#{one.get('id')}": one for one in resource.get("contained") or []}
-    sections: dict[Kind, list[str]] = {}
+    parts: list[Part] = []
     for reference in resource.get("result") or []:
         name = str(reference.get("reference") or "")
         found = contained.get(name) or known.get(name)
-        if found and isinstance(found.get("valueString"), str) and (kind := _kind(found.get("code"))) is not Kind.OTHER:
-            sections.setdefault(kind, []).append(found["valueString"])
+        if found and isinstance(found.get("valueString"), str):
+            code = found.get("code")
+            parts.append((_kind(code), next(iter(_words(code)), ""), found["valueString"]))
     words = _words(resource.get("code"))
     categories = [word for one in resource.get("category") or [] for word in _words(one)]
     exam = words[0] if words else ""
@@ -106,13 +107,13 @@ def _report(resource: dict[str, Any], known: Mapping[str, Any]) -> dict[str, obj
         "modality": guess_modality(*categories, *words).value,
     }
     conclusion = str(resource.get("conclusion") or "")
-    if Kind.FINDINGS in sections:
-        row["findings"] = "\n".join(sections[Kind.FINDINGS])
-        row["impression"] = "\n".join(sections.get(Kind.IMPRESSION, [])) or conclusion
-        row["indication"] = "\n".join(sections.get(Kind.INDICATION, []))
-        row["comparison"] = "\n".join(sections.get(Kind.COMPARISON, []))
-        return row
-    whole = record(_presented(resource), row)
+    kinds = {kind for kind, _, text in parts if text.strip()}
+    presented = _presented(resource)
+    if Kind.FINDINGS in kinds or (parts and not presented.strip()):
+        if conclusion and Kind.IMPRESSION not in kinds:
+            parts.append((Kind.IMPRESSION, "", conclusion))
+        return sectioned(parts, row)
+    whole = record(presented, row)
     if isinstance(whole, dict) and conclusion:
         whole["impression"] = conclusion
     return whole

@@ -2,7 +2,8 @@
 
 A file holds one message or many, plain, in a batch (FHS, BHS) or framed by MLLP, its segments ended by CR, LF or
 both. The text is in the OBX segments that hold text (TX, FT, ST): those whose identifier names a section, by LOINC or
-in words, are that section; if none does, all of them together are a transcription. MSH-18 names the charset.
+in words, are that section, one without identifier goes on with the one before it. If none does, or some hold no section
+that is known, all of them together are a transcription, under their names. MSH-18 names the charset.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from radimpress.reports.headings import Kind, kind_of
 from radimpress.reports.modality import guess_modality
 from radimpress.reports.readers.rows import RECORD_MAX, Row, decoded
-from radimpress.reports.readers.transcription import record
+from radimpress.reports.readers.transcription import Part, sectioned
 
 _TEXTS = {"TX", "FT", "ST", "CE", "CWE", ""}
 # LOINC's codes of a report's sections.
@@ -43,6 +44,8 @@ _CHARSET = 17
 # Segments around messages, of files and batches.
 _ENVELOPE = {b"FHS", b"BHS", b"BTS", b"FTS"}
 _CANCELLED = {"X", "I", "O", "S"}
+# OBX-11: deleted, not obtained, wrong (as of another patient).
+_WITHDRAWN = {"D", "X", "W"}
 
 
 def read(path: Path) -> Iterator[Row]:
@@ -65,16 +68,19 @@ def _messages(path: Path) -> Iterator[bytes]:
     segments: list[bytes] = []
     size = 0
     for line in _lines(path):
-        if line.startswith(b"MSH") and segments:
+        mark = line[3:4]
+        segment = _SEGMENT.match(line) and (not segments or mark == segments[0][3:4])
+        # A next message may have a separator of its own, once more behind four other delimiters.
+        if segments and line.startswith(b"MSH") and (segment or (mark and mark == line[8:9])):
             yield b"\r".join(segments)
             segments, size = [], 0
-        if line[:3] in _ENVELOPE:
+        if segment and line[:3] in _ENVELOPE:
             continue
         size += len(line) + 1
         if size > RECORD_MAX + len(line) + 1:
             continue
-        if segments and not _SEGMENT.match(line):
-            # A line feed within a field, which some systems write.
+        if segments and not segment:
+            # A line feed within a field, which some systems write; "IMP:" is no segment.
             segments[-1] += b"\\.br\\" + line
         else:
             segments.append(line)
@@ -87,7 +93,8 @@ def _lines(path: Path) -> Iterator[bytes]:
     rest = b""
     with path.open("rb") as file:
         while chunk := file.read(1 << 16):
-            *whole, rest = re.split(rb"[\r\n]", rest + chunk)
+            first, *more = re.split(rb"[\r\n]", chunk)
+            *whole, rest = (rest + first, *more)
             for line in whole:
                 if stripped := line.strip(b"\x0b\x1c \t"):
                     yield stripped
@@ -140,16 +147,14 @@ def _reports(raw: bytes) -> list[dict[str, object] | str] | str:
 def _report(message: Any, header: Any, patient: str, order: Any, observed: list[Any]) -> dict[str, object] | str:
     if _part(order, 25) in _CANCELLED:
         return f"its status (OBR-25) is {_part(order, 25)!r}: no result"
-    sections: dict[Kind, list[str]] = {}
-    whole: list[str] = []
+    parts: list[Part] = []
     for one in observed:
-        if _part(one, 2) not in _TEXTS:
+        if _part(one, 2) not in _TEXTS or _part(one, 11) in _WITHDRAWN:
             continue
         text = "\n".join(_text(message, repetition) for repetition in one[5]) if len(one) > 5 else ""
-        whole.append(text)
-        kind = _kind(one)
-        if kind is not Kind.OTHER:
-            sections.setdefault(kind, []).append(text)
+        name = _part(one, 3, 1) or _part(one, 3)
+        kind, name = (_kind(one), name) if name or not parts else parts[-1][:2]
+        parts.append((kind, name, text))
     exam = _part(order, 4, 1) or _part(order, 4)
     known: dict[str, object] = {
         "id": "/".join(filter(None, (_part(order, 3) or _part(order, 2), _part(header, 10)))),
@@ -160,14 +165,7 @@ def _report(message: Any, header: Any, patient: str, order: Any, observed: list[
         "indication": _part(order, 31, 1) or _part(order, 13),
         "modality": guess_modality(_part(order, 24), exam, _part(order, 4)).value,
     }
-    if Kind.FINDINGS not in sections and Kind.IMPRESSION not in sections:
-        return record("\n".join(whole), known)
-    joined = {kind: "\n".join(filter(None, texts)) for kind, texts in sections.items()}
-    impression = [joined.get(Kind.IMPRESSION, ""), joined.get(Kind.ADDENDUM, "")]
-    known.update(findings=joined.get(Kind.FINDINGS, ""), impression="\n".join(filter(None, impression)))
-    known["comparison"] = joined.get(Kind.COMPARISON, "")
-    known["indication"] = known["indication"] or joined.get(Kind.INDICATION, "")
-    return known
+    return sectioned(parts, known)
 
 
 def _kind(observed: Any) -> Kind:
@@ -209,4 +207,4 @@ def _text(message: Any, repetition: Any) -> str:
         # Highlighting, and what some system calls its own, is left out; anything else is text.
         return "" if code in ("H", "N") or code[0] in "CMZ" else found[0]
 
-    return _ESCAPE.sub(plain, str(repetition))
+    return _ESCAPE.sub(plain, str(repetition)).replace("\r\n", "\n").replace("\r", "\n")

@@ -37,7 +37,16 @@ def test_left_and_right_change_places_in_all_texts_as_they_were_written() -> Non
 
 @pytest.mark.parametrize(
     "findings",
-    ["The left ventricle is large.", "The right lobe of the liver.", "Left hand dominant.", "A mass (L).", "No side."],
+    [
+        "The left ventricle is large.",
+        "The right lobe of the liver.",
+        "Left hand dominant.",
+        "A mass (L).",
+        "No side.",
+        "Tenderness in the left upper quadrant, LUQ pain.",
+        "A nodule in the right lower lobe. RLL nodule.",
+        "The right minor fissure is thick.",
+    ],
 )
 def test_what_has_a_side_of_its_own_is_not_mirrored(findings: str) -> None:
     assert mirror(replace(KNEE, findings=findings, impression="x", exam=""), _chance()) is None

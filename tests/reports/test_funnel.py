@@ -29,6 +29,10 @@ def _sift(*reports: Report, unreadable: tuple[str, ...] = ()) -> Sifted:
         ({"findings": ""}, Door.NO_CONTENT),
         ({"impression": ""}, Door.NO_CONTENT),
         ({"findings": "f" * 99}, Door.FINDINGS_SHORT),
+        ({"findings": "f" * 20_001}, Door.FINDINGS_LONG),
+        ({"exam": "e" * 2001}, Door.FIELD_LONG),
+        ({"indication": "e" * 2001}, Door.FIELD_LONG),
+        ({"comparison": "e" * 2001}, Door.FIELD_LONG),
         ({"impression": "i" * 19}, Door.IMPRESSION_SHORT),
         ({"impression": "i" * 1001}, Door.IMPRESSION_LONG),
         ({}, Door.DUPLICATE),
@@ -44,11 +48,18 @@ def test_a_flaw_leaves_by_its_own_door(changes: dict[str, str], door: Door) -> N
 
 @pytest.mark.parametrize(
     "changes",
-    [{"findings": "g" * 100}, {"impression": "i" * 1000}, {"modality": Modality.OTHER}, {"findings": "é" * 100}],
+    [
+        {"findings": "g" * 100},
+        {"impression": "i" * 1000},
+        {"indication": "h" * 2000, "exam": "e" * 2000},
+        {"modality": Modality.OTHER},
+        {"findings": "é" * 100},
+    ],
 )
 def test_a_report_at_the_thresholds_is_kept(changes: dict[str, str]) -> None:
     report = replace(GOOD, **changes)  # type: ignore[arg-type]
     assert _sift(report).kept == (report,)
+    assert render(report)
 
 
 def test_equal_findings_with_another_impression_are_no_duplicate() -> None:

@@ -44,6 +44,13 @@ from radimpress.reports.report import Modality
         ("Knee pain, tell us about it", "UNSPECIFIED"),
         ("Mr. Smith has pain", "UNSPECIFIED"),
         ("mr brain", "MR"),
+        # By its sequences; an echo alone is ultrasound.
+        ("Multiplanar T1 and T2 spin echo sequences were obtained", "MR"),
+        ("sagittal FLAIR and gradient-recalled echo", "MR"),
+        ("diffusion-weighted imaging of the brain", "MR"),
+        ("fast spin-echo, echo planar", "MR"),
+        ("stress echo", "US"),
+        ("x-ray of T1 and T2", "CR"),
         ("computed tomography", "CT"),
         ("Consultation", "UNSPECIFIED"),
         ("structure of the heart", "UNSPECIFIED"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from radimpress.reports.audit import audit
 from radimpress.reports.errors import ConfigError, InputError, NotFoundError
 from radimpress.reports.files import load_reports, write_reports
 from radimpress.reports.funnel import Door, Thresholds
@@ -19,6 +20,7 @@ from radimpress.reports.read import Reading
 from radimpress.reports.split import Split
 from radimpress.reports.synthetic import synthesize
 from radimpress.server.bench.reports import digests
+from radimpress.server.steps import load_split
 
 PARTS = ("train", "validation", "test")
 
@@ -61,6 +63,30 @@ def test_the_same_files_give_the_same_bytes_whatever_a_killed_run_left(archive: 
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == sorted(
         ["funnel.json", "set_aside.jsonl", *(f"{part}.jsonl" for part in PARTS)]
     )
+
+
+def test_a_run_that_ends_while_it_replaces_files_leaves_no_data_set_of_two_runs(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "d"
+    _prepare(archive, out)
+    moved = Path.replace
+
+    def fail(path: Path, target: Path) -> Path:
+        if target.name == "validation.jsonl":
+            raise OSError("no space left")
+        return moved(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(OSError, match="no space"):
+            prepare([archive], out, Reading(), Thresholds(), (0.7, 0.15), 1, silent)
+    with pytest.raises(InputError, match="is of two runs"):
+        load_split(out)
+    with pytest.raises(InputError, match="is of two runs"):
+        audit(out, silent)
+    _prepare(archive, out)
+    assert len(load_split(out).train) > len(load_split(out).test)
 
 
 def test_archives_without_patients_leak_no_near_duplicate_and_give_the_same_bytes(tmp_path: Path) -> None:

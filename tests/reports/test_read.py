@@ -8,7 +8,7 @@ import pytest
 
 from radimpress.reports.errors import InputError, NotFoundError
 from radimpress.reports.files import digest_of
-from radimpress.reports.read import Archive, read_archive
+from radimpress.reports.read import Archive, Reading, read_archive
 from radimpress.reports.report import Modality
 
 ROW = {
@@ -190,6 +190,32 @@ def test_a_csv_with_an_open_quote_is_refused(tmp_path: Path) -> None:
     path.write_text('id,findings,impression,modality,clinic\na,"never closed,i,CT,alder\n', "utf-8")
     with pytest.raises(InputError, match=r"r\.csv"):
         _read(path)
+
+
+def test_a_row_of_csv_with_a_wrong_quote_is_set_aside_and_the_next_ones_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    rows = ['a,"ok",i,CT,n', 'b,"x"y,i,CT,n', "c,ok,i,CT,n", 'd,"never closed,i,CT,n', 'e,"ok",i,CT,n', "f,ok,i,CT,n"]
+    path.write_text("\n".join(["id,findings,impression,modality,clinic", *rows]) + "\n", "utf-8")
+    archive = _read(path)
+    assert [report.id for report in archive.reports] == ["a", "c", "f"]
+    assert [one.split(" (")[0] for one in archive.unreadable] == ["r.csv:3: not CSV", "r.csv:5: not CSV"]
+    assert archive.unreadable[1].endswith("up to line 6")
+
+
+def test_files_of_one_name_in_two_folders_are_two_files(tmp_path: Path) -> None:
+    paths = []
+    for folder in ("may", "june"):
+        (tmp_path / folder).mkdir()
+        paths += [tmp_path / folder / "r.jsonl", tmp_path / folder / "1.txt"]
+        row = {name: value for name, value in ROW.items() if name != "id"}
+        _jsonl(paths[-2], {**row, "findings": folder})
+        paths[-1].write_text(f"FINDINGS: {folder}.\nIMPRESSION: Fine.\n", "utf-8")
+    archive = read_archive(paths, Reading(clinic="n"))
+    assert archive.unreadable == ()
+    assert [report.findings for report in archive.reports] == ["may", "may.", "june", "june."]
+    assert [report.id for report in archive.reports] == [f"{path}:1" for path in paths]
+    (report,) = read_archive(paths[-1:], Reading(clinic="n")).reports
+    assert report.id == "1.txt:1"
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,15 @@ _DATA = Path(os.environ.get("TEST_REAL_REPORTS", "../shared/data"))
         "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\nElectronically signed by: Nobody\nDictated: noon",
         "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\n\nEND OF REPORT",
         "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\nRECOMMENDATION: Follow-up.",
+        "**FINDINGS:** The lungs are clear. **IMPRESSION:** Normal chest.",
+        "***FINDINGS***\nThe lungs are clear.\n***IMPRESSION:*** Normal chest.",
+        "FINDINGS.\nThe lungs are clear.\nImpression;\nNormal chest.",
+        "FINDINGS--The lungs are clear.\nIMPRESSION = Normal chest.",
+        "FINDINGS, CT CHEST: The lungs are clear.\nIMPRESSION - CT CHEST: Normal chest.",
+        "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.\nJane B. Doe, M.D.\nD: 01/02/2009\nT: 01/02/2009",
+        "FINDINGS: The lungs are clear.\nSUMMARY OF FINDINGS: Normal chest.",
+        "FINDINGS: The lungs are clear.\nASSESSMENT/PLAN: Normal chest.",
+        "FINDINGS: The lungs are clear.\nRADIOLOGIST'S INTERPRETATION: Normal chest.",
     ],
 )
 def test_headings_that_people_use_are_found(text: str) -> None:
@@ -75,6 +85,33 @@ def test_sections_that_nothing_is_known_of_are_findings_under_their_headings() -
 def test_a_subheading_does_not_end_the_findings_and_what_stands_before_them_is_left_out() -> None:
     found = read_sections("Dear colleague,\nFINDINGS: Clear.\nLIVER: Normal.\nIMPRESSION: Fine.\nDISCLAIMER: Text.")
     assert (found.findings, found.impression) == ("Clear.\nLIVER: Normal.", "Fine.")
+
+
+@pytest.mark.parametrize(
+    ("text", "impression"),
+    [
+        ("IMPRESSION:\nCT HEAD: No bleed.\nCT C-SPINE: Fracture.", "CT HEAD: No bleed.\nCT C-SPINE: Fracture."),
+        ("IMPRESSION: Two.\nLEFT BREAST: Mass.\nDISCLAIMER: Text.", "Two.\nLEFT BREAST: Mass."),
+        ("IMPRESSION: Two.\nDIFFERENTIAL DIAGNOSIS: Mass.", "Two.\nDIFFERENTIAL DIAGNOSIS: Mass."),
+        ("Impression: Two.\nIn Summary: Mass.", "Two.\nIn Summary: Mass."),
+        ("Overall Impression: Two.\nDifferential Diagnosis: Mass.", "Two.\nDifferential Diagnosis: Mass."),
+        ("IMPRESSION: Two.\nCT SPINE: " + "Vertebrae. " * 50, "Two."),
+        ("**IMPRESSION:**\n1. Pneumonia.\n**2. A nodule.**\n**Effusion.**", "1. Pneumonia.\n2. A nodule.\nEffusion."),
+        ("**IMPRESSION: A nodule.**", "A nodule."),
+    ],
+)
+def test_a_conclusion_keeps_its_subheadings_and_what_is_bold(text: str, impression: str) -> None:
+    found = read_sections(f"FINDINGS: Clear.\n{text}")
+    assert (found.findings, found.impression) == ("Clear.", impression)
+
+
+@pytest.mark.parametrize(
+    "name", ["OVERALL IMPRESSION", "MAMMOGRAPHIC IMPRESSION", "SUMMARY/IMPRESSION", "IN CONCLUSION"]
+)
+def test_a_conclusion_under_another_name_ends_findings_under_other_headings(name: str) -> None:
+    found = read_sections(f"SYMPTOM: Cough.\nCHEST: Clear.\n{name}: Normal.")
+    assert (found.findings, found.impression) == ("SYMPTOM: Cough.\nCHEST: Clear.", "Normal.")
+    assert read_sections("SYMPTOM: Cough.\nFINDINGS AND IMPRESSION: Clear.").impression == ""
 
 
 def test_the_last_of_two_impressions_is_taken_with_its_addendum_and_both_are_counted() -> None:
@@ -128,8 +165,57 @@ def test_words_that_are_no_headings_stay_where_they_are(text: str) -> None:
     assert (found.findings, found.impression) == (text.removeprefix("FINDINGS: "), "Normal.")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PATIENT NAME: JOHN DOE",
+        "Patient's name: John Doe",
+        "MRN: 123\nDATE OF BIRTH: 01/02/1950\nACCESSION NUMBER: 7",
+        "DATE OF EXAM: 01/02/2009\nREFERRING PHYSICIAN: DR. X",
+        "REASON FOR CT SCAN: Cough.",
+        "CLINICAL HISTORY/INDICATION: Cough.\nCLINICAL NOTES: Cough.",
+        "PREVIOUS EXAMS: None.\nPRIOR STUDY: None.",
+        "CT SCAN TECHNIQUE: Axial.\nTECHNICAL DATA: 5 mm.",
+        "IV CONTRAST: 100 mL.\nFLUOROSCOPY TIME: 3 min.",
+        "EXAMINATION PERFORMED: CT.\nEXAM/TECHNIQUE: CT, axial.",
+    ],
+)
+def test_what_is_known_besides_is_no_findings(text: str) -> None:
+    found = read_sections(f"{text}\nFINDINGS: The lungs are clear.\nIMPRESSION: Normal chest.")
+    assert (found.findings, found.impression) == ("The lungs are clear.", "Normal chest.")
+
+
+def test_a_line_of_administration_takes_nothing_along() -> None:
+    found = read_sections("PATIENT NAME: JOHN DOE\nMRN: 3\nThe lungs are clear.\nIMPRESSION: Normal.\nDATE: 1/2/09\nX.")
+    assert (found.findings, found.impression) == ("The lungs are clear.", "Normal.")
+    found = read_sections("FINDINGS: Clear.\nDATE: 1/2/09\nA nodule.\nIMPRESSION: A nodule.")
+    assert found.findings == "Clear.\nA nodule."
+
+
+def test_sentences_that_begin_like_headings_stay_findings() -> None:
+    lines = (
+        "Prior study: 4 mm, now 6 mm.\nHistory of granuloma: calcified.\nRecommendation: none.\nReason for pain: rib."
+    )
+    assert read_sections(f"FINDINGS: Clear.\n{lines}\nIMPRESSION: Normal.").findings == f"Clear.\n{lines}"
+
+
+def test_recommendations_make_no_clinical_note_and_joined_headings_count() -> None:
+    text = "DATE OF BIRTH: 1/2\nFINDINGS: Clear.\nIMPRESSION: Normal.\nRECOMMENDATIONS: CT.\nFOLLOW-UP: None."
+    assert not read_sections(text).note
+    assert read_sections("CC: Pain.\nPMH/FHX/SHX: None.\nMEDS: None.\nCOURSE: Well.\nIMPRESSION: Well.").note
+
+
 def test_a_clinical_note_is_told() -> None:
     assert read_sections("CC: Pain.\nPMH: None.\nMEDS: None.\nFHX: None.\nIMPRESSION: Well.").note
+
+
+@pytest.mark.parametrize("filling", [" ", "(", "A ", "a*", "**", "** ", "- ", ": ", ",", "A:,", "\\n"])
+@pytest.mark.parametrize("around", ["**", "** x", "FINDINGS: ", "A", ""])
+def test_a_line_of_anything_takes_no_time(filling: str, around: str) -> None:
+    begin = process_time()
+    read_sections(f"FINDINGS: Clear.\n{around}{filling * 20_000}{around}\nIMPRESSION: Normal.")
+    read_sections(around + filling * 20_000)
+    assert process_time() - begin < 5
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=300))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -97,11 +98,41 @@ def test_observations_that_are_sections_are_taken_and_the_conclusion_is_the_impr
     assert (found.findings, found.impression, found.indication) == ("Clear.", "Normal.", "Cough.")
 
 
+def test_no_observation_that_holds_text_is_lost_beside_sections_that_are_named(tmp_path: Path) -> None:
+    def observed(name: str, title: str, text: str) -> dict[str, Any]:
+        concept: Any = {"text": title}
+        made = Observation(id=name, status="final", code=concept, valueString=text)
+        found: dict[str, Any] = json.loads(made.model_dump_json())
+        return found
+
+    texts = {"Findings": "Clear.", "Biometry": "BPD 8 cm.", "Impression": "Normal.", "Addendum": "More."}
+    parts = [observed(f"o{at}", *one) for at, one in enumerate(texts.items())]
+    for chosen, findings, impression in (
+        (parts, "Clear.\nBiometry: BPD 8 cm.", "Normal.\nADDENDUM: More."),
+        ([parts[0], parts[2], parts[3]], "Clear.", "Normal.\nMore."),
+        (parts[:2], "Clear.\nBiometry: BPD 8 cm.", "Concluded."),
+        (parts[1:3], "Biometry: BPD 8 cm.", "Normal."),
+    ):
+        result = [{"reference": f"#{one['id']}"} for one in chosen]
+        row = _resource(result=result, contained=chosen, conclusion="Concluded.")
+        (found,) = _read(tmp_path / "r.ndjson", json.dumps(row))
+        assert isinstance(found, Report)
+        assert (found.findings, found.impression) == (findings, impression)
+
+
 def test_the_narrative_is_read_where_there_is_nothing_else(tmp_path: Path) -> None:
     div = '<div xmlns="http://www.w3.org/1999/xhtml"><p>FINDINGS: Clear.</p><p>IMPRESSION: Normal.</p></div>'
     (found,) = _read(tmp_path / "r.ndjson", json.dumps(_resource(text={"status": "generated", "div": div})))
     assert isinstance(found, Report)
     assert (found.findings, found.impression) == ("Clear.", "Normal.")
+
+
+@pytest.mark.parametrize("opened", ["<", "<br ", "</p "])
+def test_html_that_never_closes_a_tag_takes_no_time(tmp_path: Path, opened: str) -> None:
+    form = _form(f"<p>FINDINGS: 3 {opened * 50_000}</p>", "text/html")
+    begin = process_time()
+    assert len(_read(tmp_path / "r.ndjson", json.dumps(_resource(presentedForm=[form])))) == 1
+    assert process_time() - begin < 5
 
 
 def test_what_is_no_result_is_set_aside_and_other_resources_are_no_records(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import process_time
 
 import hl7
 import pytest
@@ -172,6 +173,14 @@ def test_hostile_messages_are_set_aside(tmp_path: Path, data: bytes) -> None:
     assert all(isinstance(row, str) for _, row in open_rows(path, "hl7"))
 
 
+def test_a_line_of_many_megabytes_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "m.hl7"
+    path.write_bytes(b"MSH|^~\\&|" + b"x" * (20 << 20))
+    begin = process_time()
+    assert [row for _, row in open_rows(path, "hl7")] == ["has more than 16777216 bytes"]
+    assert process_time() - begin < 3
+
+
 @pytest.mark.parametrize(
     "charset", ["\x00", "a\x00b", "x" * 1000, "unicode_escape", "utf-7", "punycode", "idna", "hex"]
 )
@@ -191,3 +200,61 @@ def test_a_message_that_is_far_too_long_is_set_aside_and_the_next_is_read(
     found = _read(tmp_path / "m.hl7", (long + _message(("F^Findings", "One."), order="A2")).encode())
     assert str(found[0]) == "m.hl7:message 1: has more than 2000 bytes"
     assert isinstance(found[1], Report)
+
+
+@pytest.mark.parametrize(
+    ("observed", "findings", "impression"),
+    [
+        # Under an identifier that nothing is known of, and under none.
+        ([("F^Findings", "Clear."), ("B^Biometry", "BPD 8 cm."), ("I^Impression", "Fine.")],
+         "Clear.\nBiometry: BPD 8 cm.", "Fine."),
+        ([("F^Findings", "Clear."), ("I^Impression", "Fine."), ("B^Biometry", "BPD 8 cm.")],
+         "Clear.\nBiometry: BPD 8 cm.", "Fine."),
+        ([("F^Findings", "Clear."), ("", "Nodule."), ("I^Impression", "Fine."), ("", "Stable.")],
+         "Clear.\nNodule.", "Fine.\nStable."),
+        ([("", "Clear."), ("F^Findings", "Nodule."), ("I^Impression", "Fine.")], "Clear.\nNodule.", "Fine."),
+        # The body under the procedure's code, beside an impression of its own.
+        ([("71250^CT", "HISTORY: Cough.\nFINDINGS: Clear."), ("71250&IMP", "Fine.")], "Clear.", "Fine."),
+        ([("71250^CT", "Clear."), ("71250&IMP", "Fine.")], "CT: Clear.", "Fine."),
+        # All of it under one identifier.
+        ([("71250&GDT", "FINDINGS: Clear.\nIMPRESSION: Fine.")], "Clear.", "Fine."),
+        ([("71250&GDT", "FINDINGS: Clear.\nIMPRESSION: Fine."), ("71250&ADT", "More.")],
+         "Clear.", "Fine.\nADDENDUM: More."),
+        ([("F^Findings", "Clear."), ("X^Interpretation", "Fine.")], "Clear.", "Fine."),
+        ([("F^Findings", "Clear."), ("A^Addendum", "More.")], "Clear.", ""),
+        ([("F^Findings", "Clear."), ("I^Impression", "Fine."), ("P^Plan", "CT."), ("D^Dictated by", "Doe.")],
+         "Clear.", "Fine."),
+    ],
+)  # fmt: skip
+def test_no_text_is_lost_beside_sections_that_are_named(
+    tmp_path: Path, observed: list[tuple[str, str]], findings: str, impression: str
+) -> None:
+    (report,) = _read(tmp_path / "m.hl7", _message(*observed).encode())
+    assert isinstance(report, Report)
+    assert (report.findings, report.impression) == (findings, impression)
+
+
+@pytest.mark.parametrize("status", ["D", "X", "W"])
+def test_a_text_that_was_withdrawn_is_left_out(tmp_path: Path, status: str) -> None:
+    message = _message(("F^Findings", "Clear."), ("I^Impression", "Of another patient."), ("I^Impression", "Fine."))
+    message = message.replace("patient.||||||F", f"patient.||||||{status}")
+    (report,) = _read(tmp_path / "m.hl7", message.encode())
+    assert isinstance(report, Report)
+    assert (report.findings, report.impression) == ("Clear.", "Fine.")
+
+
+def test_a_line_of_text_that_looks_like_a_segment_is_text(tmp_path: Path) -> None:
+    text = "FINDINGS: Clear.\nLAD: patent.\nEND\nMSH, BTS and others agree.\nIMP: Normal chest."
+    message = _message(("71250^CT", "TEXT")).replace("TEXT", text)
+    (report,) = _read(tmp_path / "m.hl7", message.encode())
+    assert isinstance(report, Report)
+    assert report.findings == "Clear.\nLAD: patent.\nEND\nMSH, BTS and others agree."
+    assert report.impression == "Normal chest."
+
+
+def test_line_ends_that_are_escaped_as_bytes_are_line_ends(tmp_path: Path) -> None:
+    message = _message(("F^Findings", "A TO B TO C"), ("I^Impression", "Fine."))
+    message = message.replace("A TO B TO C", "A\\X0D\\B\\X0D0A\\C")
+    (report,) = _read(tmp_path / "m.hl7", message.encode())
+    assert isinstance(report, Report)
+    assert report.findings == "A\nB\nC"
