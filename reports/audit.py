@@ -47,6 +47,7 @@ class Audit:
             characters.
         identified: reports in which something looks like it identifies somebody, by field.
         modalities: [text, modality, records]: what was read as what.
+        several_impressions: texts, kept or set aside, of more than one impression, of which the last was taken.
     """
 
     doors: Mapping[str, int]
@@ -57,6 +58,7 @@ class Audit:
     long: int
     identified: Mapping[str, int]
     modalities: list[tuple[str, str, int]]
+    several_impressions: int
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON; no report text."""
@@ -94,6 +96,7 @@ def audit(dataset: Path, track: Track) -> Audit:
         long=long,
         identified=dict(identified),
         modalities=[(said, modality, count) for said, modality, count in told["modalities"]],
+        several_impressions=told.get("several_impressions", 0),
     )
 
 

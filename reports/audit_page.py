@@ -43,6 +43,9 @@ def _headline(found: Audit, leaked: Leak, examples: Mapping[str, object]) -> Ite
         yield el(
             "p", el("strong", "Something may identify people"), f"in {told}: see Lengths.", class_="notice", role="note"
         )
+    if found.several_impressions:
+        told = f"in {found.several_impressions:,} texts: the last one is taken, the findings are those of all."
+        yield el("p", el("strong", "More than one impression"), told, class_="notice", role="note")
     facts = {
         "Clinics": f"{len(found.mix):,}",
         "Modalities": ", ".join(sorted({one for mix in found.mix.values() for one in mix})),

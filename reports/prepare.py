@@ -44,12 +44,14 @@ class Prepared:
         sizes: reports of each part.
         clinic_column: where the clinic was taken from.
         modalities: how often which text was read as which modality, most often first.
+        several: texts of more than one impression, of which the last was taken; kept and set aside.
     """
 
     funnel: Funnel
     sizes: dict[str, int]
     clinic_column: str
     modalities: tuple[tuple[str, Modality, int], ...]
+    several: int
 
     def as_json(self) -> dict[str, Any]:
         """As funnel.json holds it; no report text."""
@@ -58,6 +60,7 @@ class Prepared:
             "split": self.sizes,
             "clinic_column": self.clinic_column,
             "modalities": [[said, modality.value, count] for said, modality, count in self.modalities],
+            "several_impressions": self.several,
         }
 
 
@@ -115,7 +118,7 @@ def prepare(
             if not sizes[name]:
                 raise InputError("reports", f"the {funnel.kept} reports that are left make no {name} part: too few")
         said = tuple((text, modality, count) for (text, modality), count in told.modalities.most_common())
-        made = Prepared(funnel, {name: sizes[name] for name in PARTS}, told.clinic_column, said)
+        made = Prepared(funnel, {name: sizes[name] for name in PARTS}, told.clinic_column, said, told.several)
         (out / _MIXED).touch()
         for name in (SET_ASIDE, *(f"{part}.jsonl" for part in PARTS)):
             with (side / name).open("rb") as written:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from radimpress.reports.errors import InputError
 from radimpress.reports.modality import guess_modality
-from radimpress.reports.readers import KINDS, Row, open_rows
+from radimpress.reports.readers import KINDS, SEVERAL, Row, open_rows
 from radimpress.reports.report import Modality, Report
 
 REQUIRED = ("findings", "impression", "modality")
@@ -69,10 +69,12 @@ class Told:
         clinic_columns: where the clinic was taken from.
         modalities: how often a text was read as a modality: (text, modality) -> records. Text that is long is not
             kept, as it may be a report in the wrong field.
+        several: records of more than one impression, of which the last was taken.
     """
 
     clinic_columns: set[str] = field(default_factory=set)
     modalities: Counter[tuple[str, Modality]] = field(default_factory=Counter)
+    several: int = 0
 
     @property
     def clinic_column(self) -> str:
@@ -178,6 +180,7 @@ def _report(row: dict[str, object], clinic: str, where: str, reading: Reading, t
     said = text("modality")
     modality = guess_modality(said, text("exam"))
     told.modalities[(said if len(said) <= _QUOTED else "(long text)", modality)] += 1
+    told.several += bool(row.get(SEVERAL))
     own = row.get(clinic)
     return Report(
         id=text("id") or where,

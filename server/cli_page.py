@@ -14,6 +14,7 @@ from radimpress.eval.judgement import write_judgement
 from radimpress.eval.score import load_scores
 from radimpress.reports.errors import NotFoundError
 from radimpress.reports.files import load_reports
+from radimpress.reports.prepare import check_whole
 from radimpress.server.console import OUT, track
 from radimpress.server.options import ClustersFile, Dataset
 
@@ -31,6 +32,7 @@ def page(
     except FileNotFoundError:
         raise NotFoundError(f"{certificate}: no such file") from None
     scores = load_scores(folder / "scores.json")
+    check_whole(dataset)
     reports = load_reports(dataset / f"{scores.split}.jsonl")
     made = gather(judged, scores, reports, load_clusters(clusters), folder / "predictions")
     write_judgement(out, made, track)

@@ -73,6 +73,8 @@ def reports_prepare(
     OUT.print(", ".join(f"{name} {count}" for name, count in made.sizes.items()))
     if made.clinic_column != "clinic":
         OUT.print(f"no clinic column: {made.clinic_column} stands for the clinic")
+    if made.several:
+        OUT.print(f"{made.several} texts have more than one impression: the last one is taken")
 
 
 @reports_app.command("audit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from radimpress.reports.errors import InputError
 from radimpress.reports.readers.rows import RECORD_MAX, Row
 
 _DELIMITERS = ",\t;|"
+_FOREIGN = re.compile("[\ud800-\udfff]")
 # What csv says where a quote is never closed, and has taken all the rest.
 _OPEN = ("end of data", "field limit")
 
@@ -18,17 +20,20 @@ def read(path: Path) -> Iterator[Row]:
     """Yields each line's columns; the head says which character parts them.
 
     Raises:
-        InputError: it is not UTF-8, or a quote is never closed.
+        InputError: its head is not UTF-8, or a quote is never closed.
     """
     csv.field_size_limit(RECORD_MAX)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        # What is not UTF-8 becomes halves of surrogate pairs, which no file in UTF-8 can hold.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             head = file.readline()
             delimiter = max(_DELIMITERS, key=head.count)
             file.seek(0)
             reader = csv.DictReader(file, strict=True, delimiter=delimiter)
             if not reader.fieldnames:
                 return
+            if _FOREIGN.search(head):
+                raise InputError("reports", f"{path.name}: its head is not UTF-8")
             while True:
                 begin = reader.reader.line_num + 1
                 try:
@@ -42,8 +47,9 @@ def read(path: Path) -> Iterator[Row]:
                 if row is None:
                     return
                 whole = None not in row and None not in row.values()
-                yield str(reader.line_num), dict(row) if whole else "another number of fields than columns"
-    except UnicodeDecodeError:
-        raise InputError("reports", f"{path.name} is not UTF-8") from None
+                if whole and any(map(_FOREIGN.search, row.values())):
+                    yield str(reader.line_num), "not UTF-8"
+                else:
+                    yield str(reader.line_num), dict(row) if whole else "another number of fields than columns"
     except csv.Error as error:
         raise InputError("reports", f"{path.name}: {error}") from None

@@ -9,6 +9,8 @@ from pathlib import Path
 
 # A place within a file, and a record by column, or why there is none.
 Row = tuple[str, dict[str, object] | str]
+# Beside the columns of a record: whether its text had more than one impression.
+SEVERAL = "several impressions"
 # One record is a report, not a book: more is not held in memory.
 RECORD_MAX = 1 << 24
 # Python's codecs that read other characters out of plain ones.

@@ -14,7 +14,7 @@ from pathlib import Path
 from radimpress.reports.headings import Kind
 from radimpress.reports.modality import guess_modality
 from radimpress.reports.readers.json_lines import parsed
-from radimpress.reports.readers.rows import RECORD_MAX, Row, decoded, lines_of
+from radimpress.reports.readers.rows import RECORD_MAX, SEVERAL, Row, decoded, lines_of
 from radimpress.reports.sections import cut, read_sections
 
 TEXT = "text"
@@ -81,6 +81,8 @@ def record(text: str, known: Mapping[str, object]) -> dict[str, object] | str:
         comparison=told("comparison") or found.comparison,
         modality=guess_modality(*said).value,
     )
+    if found.impressions > 1:
+        made[SEVERAL] = True
     return made
 
 

@@ -143,3 +143,14 @@ def test_funnel_json_tells_counts_and_no_text(archive: Path, tmp_path: Path) -> 
     assert told == made.as_json()
     assert told["modalities"][0] == ["MR", "MR", max(count for _, _, count in made.modalities)]
     assert not any(report.findings in str(told) for report in synthesize(300, 3))
+
+
+def test_texts_of_several_impressions_are_counted_wherever_they_end(archive: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.jsonl"
+    pair = "FINDINGS: The {} shows a fracture of the neck, without dislocation. IMPRESSION: Fracture of the {}.\n"
+    said = ["".join(pair.format(bone, bone) for bone in bones) for bones in (("hip",), ("hip", "wrist"))]
+    rows = [{"id": f"t{at}", "text": text, "exam": "CT", "clinic": "a"} for at, text in enumerate(said)]
+    texts.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    out = tmp_path / "d"
+    prepare([archive, texts], out, Reading(), Thresholds(), (0.7, 0.15), 0, silent)
+    assert audit(out, silent).several_impressions == 1

@@ -178,10 +178,18 @@ def test_a_csv_with_a_byte_order_mark_has_its_first_column(tmp_path: Path) -> No
     assert [report.id for report in _read(path).reports] == ["a"]
 
 
-def test_a_csv_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+def test_a_row_of_csv_that_is_not_utf8_is_set_aside_and_the_next_one_is_read(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
-    path.write_bytes(b"id,findings,impression,modality,clinic\na,\xe9\xff,i,CT,alder\n")
-    with pytest.raises(InputError, match="is not UTF-8"):
+    path.write_bytes(b"id,findings,impression,modality,clinic\na,\xe9\xff,i,CT,alder\nb,f,i,CT,alder\n")
+    archive = _read(path)
+    assert archive.unreadable == ("r.csv:2: not UTF-8",)
+    assert [report.id for report in archive.reports] == ["b"]
+
+
+def test_a_csv_whose_head_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_bytes(b"id,findings,impression,modality,clinic,\xe9\na,f,i,CT,alder,x\n")
+    with pytest.raises(InputError, match="head is not UTF-8"):
         _read(path)
 
 
