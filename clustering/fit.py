@@ -132,7 +132,7 @@ def _fit(
     tell = Tell(fitted, own, plain, cells, metric, places, settled, totals, rules.seed)
     groups, profiles = tell.groups(), tell.cluster_profiles()
     kept = match(before, groups, profiles) if before else [""] * len(groups)
-    used = set(before.clusters) | set(before.names) if before else set()
+    used = {*before.clusters, *before.names, *before.former} if before else set()
     fresh = iter(name_clusters([p for p, key in zip(profiles, kept, strict=True) if not key], used))
     keys = [key or next(fresh) for key in kept]
     clusters = tell.clusters(keys, choice, {key: before.title(key) for key in kept if key} if before else {})
@@ -144,6 +144,7 @@ def _fit(
             clusters,
             version=before.version + 1,
             before=before.digest,
+            former=tuple(sorted(used - set(keys))),
             moved=tuple(moves(before, clusters.clinics, clusters.profiles, clusters.unsure)),
         )
     return clusters
