@@ -133,7 +133,9 @@ def _fit(
     groups, profiles = tell.groups(), tell.cluster_profiles()
     kept = match(before, groups, profiles) if before else [""] * len(groups)
     used = {*before.clusters, *before.names, *before.former} if before else set()
-    fresh = iter(name_clusters([p for p, key in zip(profiles, kept, strict=True) if not key], used))
+    # Whoever asks for a cluster may say its title: a new key must be nobody's.
+    titles = {one.title for one in before.clusters.values()} if before else set()
+    fresh = iter(name_clusters([p for p, key in zip(profiles, kept, strict=True) if not key], used | titles))
     keys = [key or next(fresh) for key in kept]
     clusters = tell.clusters(keys, choice, {key: before.title(key) for key in kept if key} if before else {})
     if not few:
