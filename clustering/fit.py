@@ -140,7 +140,8 @@ def _fit(
     clusters = tell.clusters(keys, choice, {key: before.title(key) for key in kept if key} if before else {})
     if not few:
         others = [(report, at) for at, report in enumerate(taken) if report.clinic not in enough]
-        clusters = tell.late(clusters, [report for report, _ in others], made, [at for _, at in others])
+        late = [report for report, _ in others]
+        clusters = tell.late(clusters, late, made, [at for _, at in others], rules.minimum)
     if before:
         clusters = replace(
             clusters,
