@@ -150,6 +150,8 @@ def _fit(
         if not (work / CHECKPOINT).exists():
             shutil.rmtree(work, ignore_errors=True)
         raise
+    left = set(learn.too_long)
+    learnt = Counter(report.modality.value for report in planned.reports if report.id not in left)
     manifest = {
         "name": planned.name,
         "key": key,
@@ -163,7 +165,7 @@ def _fit(
         "data": {
             "digest": planned.digest,
             "reports": len(learn.rows),
-            "modalities": dict(Counter(report.modality.value for report in planned.reports).most_common()),
+            "modalities": dict(learnt.most_common()),
             "cut": len(learn.cut),
             "too_long": len(learn.too_long),
             "tokens": learn.tokens,
