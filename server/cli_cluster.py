@@ -233,8 +233,8 @@ def page(
 
 
 def _read(files: Sequence[Path], clusters: Clusters, recipe: Recipe) -> tuple[list[Report], StyleVectors]:
-    """Reports that pass the same filter as those of a fit, and their vectors."""
-    reports = [report for report in sift(read_archive(files), recipe.filter).kept if report.clinic]
+    """Reports that are read and pass the same filter as those of a fit, and their vectors."""
+    reports = [report for report in sift(read_archive(files, recipe.read), recipe.filter).kept if report.clinic]
     return reports, _vectors(reports, clusters, recipe)
 
 

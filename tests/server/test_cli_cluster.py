@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from radimpress.clustering.clusters import load_clusters
-from radimpress.reports.files import load_reports, write_reports
+from radimpress.reports.files import load_reports, write_reports, write_rows
 from radimpress.reports.report import Report
 from radimpress.reports.synthetic import synthesize
 from tests.clustering.hashing import HashEmbedder
@@ -101,6 +101,15 @@ def test_a_clinic_is_assigned_by_a_handful(run: Run, fitted: Path, tmp_path: Pat
     rows = {row["clinic"]: row for row in run("cluster", "assign", *files, "--clusters", fitted, "--json").rows}
     assert {clinic: row["cluster"] for clinic, row in rows.items()} == {"oak": "telegraphic", "yew": "paragraph"}
     assert all(row["probabilities"][row["cluster"]] > 0.9 and 15 < row["reports"] <= 25 for row in rows.values())
+
+
+def test_a_new_clinics_reports_are_read_as_the_recipe_says(run: Run, fitted: Path, tmp_path: Path) -> None:
+    recipe, file = tmp_path / "site.toml", tmp_path / "oak.jsonl"
+    recipe.write_text('[read]\nclinic = "oak"\ncolumns = { findings = "seen" }\n', "utf-8")
+    rows = [{**asdict(report), "seen": report.findings} for report in LATER if report.clinic == "elm"]
+    write_rows(file, [{key: row[key] for key in row if key not in ("findings", "clinic")} for row in rows])
+    (told,) = run("cluster", "assign", file, "--clusters", fitted, "--recipe", recipe, "--json").rows
+    assert (told["clinic"], told["cluster"]) == ("oak", "telegraphic")
 
 
 def test_too_few_reports_are_unsure(run: Run, fitted: Path, tmp_path: Path) -> None:
