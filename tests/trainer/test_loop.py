@@ -253,6 +253,14 @@ def test_a_budget_ends_a_fit_with_a_usable_adapter_and_a_larger_one_goes_on(
     assert whole.digest == fitted.digest
 
 
+def test_a_budget_that_ends_in_the_warm_up_leaves_an_adapter_that_learnt(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = PRICED.model_copy(update={"epochs": 5.0})
+    short = fit_tiny(tiny_folder, tmp_path, settings=settings, budget_usd=1e-6)
+    assert short.manifest["steps"]["planned"] >= 20
+    assert (short.manifest["stopped"], short.manifest["steps"]["made"]) == ("budget", 2)
+    short.verify(base_digest(TINY, tiny_folder))
+
+
 def test_a_fit_that_keeps_within_its_budget_is_whole(tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path) -> None:
     assert fit_tiny(tiny_folder, tmp_path, settings=PRICED, budget_usd=1e6).digest == fitted.digest
 
