@@ -130,9 +130,15 @@ def run_loop(
             lines.flush()
             spent.note()
 
+        def due(every: int, step: int) -> bool:
+            return bool(every) and step % every == 0 and step < len(steps)
+
         for at in (track if team.first else silent)(range(done, len(steps)), f"fit {name}", len(steps) - done):
             started = time.monotonic()
-            if at >= least and team.told(state["longest"] + state["validating"] > spent.left(budget_usd)):
+            # The validation at the end is to be paid too, and one that follows the step.
+            validations = 1 + due(settings.validation_steps, at + 1)
+            needed = state["longest"] + validations * state["validating"]
+            if at >= least and team.told(needed > spent.left(budget_usd)):
                 stopped = BUDGET
                 break
             loss, norm = _step(model, steps[at], list(weights.values()), name, settings, team)
@@ -156,7 +162,7 @@ def run_loop(
                     "seconds": spent.now.seconds,
                 }
             )
-            if settings.validation_steps and done % settings.validation_steps == 0 and done < len(steps):
+            if due(settings.validation_steps, done):
                 found = {"step": done, "validation": _validate(model, check, settings, name, team)}
                 history.append(found)
                 note(found)
@@ -164,11 +170,11 @@ def run_loop(
                 if settings.patience and state["worse"] >= settings.patience:
                     stopped = EARLY
                     break
-            if settings.written_steps and done % settings.written_steps == 0 and done < len(steps):
+            if due(settings.written_steps, done):
                 between = write(spent.left(budget_usd) - state["validating"])
                 if between is not None:
                     note({"step": done, "written": between})
-            if done % settings.checkpoint_steps == 0 and done < len(steps):
+            if due(settings.checkpoint_steps, done):
                 state["step"] = done
                 _save(folder, state, weights, optimizer, rates, team)
         if stopped == BUDGET:

@@ -4,14 +4,14 @@ import errno
 import math
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from radimpress.reports.errors import ConfigError, DamageError
-from radimpress.trainer import checkpoint
+from radimpress.trainer import checkpoint, loop, spent
 from radimpress.trainer import fit as fitting
 from radimpress.trainer.bases import base_digest
 from radimpress.trainer.bundle import AdapterBundle
@@ -251,6 +251,38 @@ def test_a_budget_ends_a_fit_with_a_usable_adapter_and_a_larger_one_goes_on(
     whole = fit_tiny(tiny_folder, tmp_path, settings=PRICED, budget_usd=1e6)
     assert whole.manifest["stopped"] is None
     assert whole.digest == fitted.digest
+
+
+class Clock:
+    """Stands still until it is told how long something took."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def taking(self, seconds: float, work: Callable[..., T]) -> Callable[..., T]:
+        def done(*given: Any) -> T:
+            self.now += seconds
+            return work(*given)
+
+        return done
+
+
+def test_a_budget_pays_for_validations_between_too(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    for module in (loop, spent):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(loop, "_validate", clock.taking(10, loop._validate))
+    monkeypatch.setattr(loop, "_step", clock.taking(1, loop._step))
+    settings = PRICED.model_copy(update={"validation_steps": 1})
+    bundle = fit_tiny(tiny_folder, tmp_path, settings=settings, budget_usd=45.0)
+    # 10 before, 11 for each of two steps with their validations, 10 at the end; a third would make it 53.
+    assert (bundle.manifest["stopped"], bundle.manifest["steps"]["made"]) == ("budget", 2)
+    assert bundle.manifest["cost_usd"] == 42.0
 
 
 def test_a_budget_that_ends_in_the_warm_up_leaves_an_adapter_that_learnt(tiny_folder: Path, tmp_path: Path) -> None:
