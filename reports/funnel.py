@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from radimpress.reports.errors import InputError
 from radimpress.reports.language import foreign, languages
-from radimpress.reports.prompt import FINDINGS_MAX, clean
+from radimpress.reports.prompt import FIELD_MAX, FIELDS, FINDINGS_MAX, clean
 from radimpress.reports.read import Archive, Unreadable
 from radimpress.reports.report import Modality, Report
 from radimpress.reports.text import plain
@@ -38,6 +38,7 @@ class Door(StrEnum):
     NO_CONTENT = "findings or impression missing"
     FINDINGS_SHORT = "findings too short"
     FINDINGS_LONG = "findings too long to be asked about"
+    FIELD_LONG = "another field too long to be asked about"
     IMPRESSION_SHORT = "impression too short"
     IMPRESSION_LONG = "impression too long"
     TEMPLATE = "findings are a form that nobody filled in"
@@ -160,6 +161,8 @@ class Sieve:
             return Door.FINDINGS_SHORT
         if len(report.findings) > FINDINGS_MAX:
             return Door.FINDINGS_LONG
+        if any(len(getattr(report, name)) > FIELD_MAX for name in FIELDS):
+            return Door.FIELD_LONG
         if len(impression) < limits.impression_min:
             return Door.IMPRESSION_SHORT
         if len(impression) > limits.impression_max:

@@ -16,6 +16,7 @@ PROMPT_VERSION = "1"
 SYSTEM = "You are a radiologist. Write the impression."
 FINDINGS_MAX = 20_000
 FIELD_MAX = 2_000
+FIELDS = ("clinic", "exam", "indication", "comparison")
 EXAMPLE = "### Example"
 
 _CHAT_TOKEN = re.compile(r"<\|[^<>|]{0,40}\|>")
@@ -38,7 +39,7 @@ def render(report: Report) -> str:
         raise FindingsError("findings", "is empty")
     if len(report.findings) > FINDINGS_MAX:
         raise FindingsError("findings", f"has {len(report.findings)} characters; at most {FINDINGS_MAX} are read")
-    for name in ("clinic", "exam", "indication", "comparison"):
+    for name in FIELDS:
         if len(getattr(report, name)) > FIELD_MAX:
             raise InputError(name, f"has {len(getattr(report, name))} characters; at most {FIELD_MAX} are read")
     fields = {

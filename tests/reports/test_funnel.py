@@ -30,6 +30,7 @@ def _sift(*reports: Report, unreadable: tuple[str, ...] = ()) -> Sifted:
         ({"impression": ""}, Door.NO_CONTENT),
         ({"findings": "f" * 99}, Door.FINDINGS_SHORT),
         ({"impression": "i" * 19}, Door.IMPRESSION_SHORT),
+        ({"indication": "i" * 2001}, Door.FIELD_LONG),
         ({"impression": "i" * 1001}, Door.IMPRESSION_LONG),
         ({}, Door.DUPLICATE),
         ({"findings": "F" * 100, "impression": " " + "I" * 20}, Door.DUPLICATE),
