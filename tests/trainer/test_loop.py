@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import resource
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from radimpress.reports.errors import ConfigError, DamageError
 from radimpress.trainer import checkpoint, loop, spent
 from radimpress.trainer import fit as fitting
 from radimpress.trainer.bases import base_digest
-from radimpress.trainer.bundle import AdapterBundle
+from radimpress.trainer.bundle import AdapterBundle, side_folder
 from radimpress.trainer.checkpoint import CHECKPOINT
 from radimpress.trainer.fit import fit
 from radimpress.trainer.plan import UNIFIED, PlannedAdapter
@@ -231,6 +232,26 @@ def test_a_disk_that_is_full_loses_no_checkpoint(
         patch.setattr(checkpoint, "write_atomic", full)
         with pytest.raises(ConfigError, match=r"step 4 can be written \(No space left on device\)"):
             fit_tiny(tiny_folder, tmp_path)
+    assert fit_tiny(tiny_folder, tmp_path).digest == fitted.digest
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_and_the_fit_goes_on_later(
+    tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(into: Path) -> Path:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        return side_folder(into)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "side_folder", full)
+        try:
+            with pytest.raises(ConfigError, match=r"the bundle of unified cannot be written .*too large"):
+                fit_tiny(tiny_folder, tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name[:5] for path in tmp_path.iterdir()] == [".fit-"]
     assert fit_tiny(tiny_folder, tmp_path).digest == fitted.digest
 
 
