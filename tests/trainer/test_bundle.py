@@ -68,6 +68,17 @@ def test_a_bundle_is_named_by_its_manifest(bundle: AdapterBundle) -> None:
     assert bundle.path.parent.name == "unified"
 
 
+def test_the_same_bundle_stays_and_a_damaged_one_gives_way(tmp_path: Path, bundle: AdapterBundle) -> None:
+    seen = (bundle.path / WEIGHTS).stat().st_ino
+    assert _write(tmp_path) == bundle
+    assert (bundle.path / WEIGHTS).stat().st_ino == seen
+    for name in (WEIGHTS, MANIFEST):
+        (bundle.path / name).write_bytes(b"broken")
+        assert _write(tmp_path) == bundle
+        bundle.verify(BASE)
+    assert [path.name for path in tmp_path.iterdir()] == ["unified"]
+
+
 def test_a_bundle_holds_three_files_and_nothing_lies_beside_it(tmp_path: Path) -> None:
     side = side_folder(tmp_path)
     (side / WEIGHTS).write_bytes(save(_tensors()))
