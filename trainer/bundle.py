@@ -225,6 +225,8 @@ def write_bundle(side: Path, into: Path, manifest: dict[str, Any]) -> AdapterBun
     # No report text is in a bundle: whoever serves may read it, whoever fitted it.
     for name in (WEIGHTS, CONFIG, MANIFEST):
         (side / name).chmod(0o644)
+        with (side / name).open("rb") as written:
+            os.fsync(written.fileno())
     side.chmod(0o755)
     target.parent.mkdir(parents=True, exist_ok=True)
     if all((target / name).is_file() and sha256_file(target / name) == digest for name, digest in digests.items()):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,20 @@ def test_the_same_bundle_stays_and_a_damaged_one_gives_way(tmp_path: Path, bundl
         assert _write(tmp_path) == bundle
         bundle.verify(BASE)
     assert [path.name for path in tmp_path.iterdir()] == ["unified"]
+
+
+def test_every_file_is_on_the_disk_before_the_bundle_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, sync = set(), os.fsync
+
+    def watched(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    bundle = _write(tmp_path)
+    assert {(bundle.path / name).stat().st_ino for name in (WEIGHTS, CONFIG, MANIFEST)} <= synced
 
 
 def test_a_bundle_holds_three_files_and_nothing_lies_beside_it(tmp_path: Path) -> None:
