@@ -133,6 +133,18 @@ def test_drift_ends_in_1_and_names_the_month_and_the_habit(run: Run, fitted: Pat
     assert {change["feature"] for change in done.rows[1]["changed"]} & {"listed", "numbered", "fullness", "telegraphic"}
 
 
+def test_a_month_in_which_the_filter_leaves_nothing_says_nothing(run: Run, fitted: Path, tmp_path: Path) -> None:
+    short = tmp_path / "2026-01.jsonl"
+    write_reports(short, [replace(LATER[0], clinic="alder", findings="Short.")])
+    other = _file(tmp_path / "2026-02.jsonl", "alder", "cedar")
+    done = run("cluster", "drift", short, other, "--clusters", fitted, "--json")
+    assert [(row["month"], row["reports"] > 0, row["alarm"]) for row in done.rows] == [
+        ("2026-01", False, False),
+        ("2026-02", True, True),
+    ]
+    assert done.code == 1
+
+
 def test_drift_says_who_was_not_fitted_and_refuses_who_is_asked_for(run: Run, fitted: Path, tmp_path: Path) -> None:
     month = _file(tmp_path / "2026-01.jsonl", "oak", "elm")
     done = run("cluster", "drift", month, "--clusters", fitted)
