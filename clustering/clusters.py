@@ -34,6 +34,7 @@ class Clusters:
         why: in words, why there are that many.
         version: 1, and one more with each refit.
         before: digest of the clusters that this fit was matched with; empty for a first fit.
+        former: keys of clusters of earlier fits that are no more; no cluster gets one of them again.
         clusters: key -> what is known of it.
         members: clinic -> how it was read and placed.
         unsure: clinic -> in words, why it is in no cluster.
@@ -53,6 +54,7 @@ class Clusters:
     embedder_digest: str = ""
     version: int = 1
     before: str = ""
+    former: tuple[str, ...] = ()
     clusters: Mapping[str, Cluster] = field(default_factory=dict)
     members: Mapping[str, Member] = field(default_factory=dict)
     unsure: Mapping[str, str] = field(default_factory=dict)
@@ -167,6 +169,8 @@ def _read(data: dict[str, Any]) -> Clusters:
             **data,
             "clusters": {key: Cluster(**{**row, "centre": _row(row["centre"])}) for key, row in known},
             "members": {key: Member(**{**row, "place": _row(row["place"])}) for key, row in members},
+            # Files of before there was such a list have none.
+            "former": tuple(data.get("former", ())),
             "tried": tuple(Tried(**row) for row in data["tried"]),
             "moved": tuple(Move(**row) for row in data["moved"]),
             "points": tuple(Point(**row) for row in data["points"]),

@@ -132,18 +132,22 @@ def _fit(
     tell = Tell(fitted, own, plain, cells, metric, places, settled, totals, rules.seed)
     groups, profiles = tell.groups(), tell.cluster_profiles()
     kept = match(before, groups, profiles) if before else [""] * len(groups)
-    used = set(before.clusters) | set(before.names) if before else set()
-    fresh = iter(name_clusters([p for p, key in zip(profiles, kept, strict=True) if not key], used))
+    used = {*before.clusters, *before.names, *before.former} if before else set()
+    # Whoever asks for a cluster may say its title: a new key must be nobody's.
+    titles = {one.title for one in before.clusters.values()} if before else set()
+    fresh = iter(name_clusters([p for p, key in zip(profiles, kept, strict=True) if not key], used | titles))
     keys = [key or next(fresh) for key in kept]
     clusters = tell.clusters(keys, choice, {key: before.title(key) for key in kept if key} if before else {})
     if not few:
         others = [(report, at) for at, report in enumerate(taken) if report.clinic not in enough]
-        clusters = tell.late(clusters, [report for report, _ in others], made, [at for _, at in others])
+        late = [report for report, _ in others]
+        clusters = tell.late(clusters, late, made, [at for _, at in others], rules.minimum)
     if before:
         clusters = replace(
             clusters,
             version=before.version + 1,
             before=before.digest,
+            former=tuple(sorted(used - set(keys))),
             moved=tuple(moves(before, clusters.clinics, clusters.profiles, clusters.unsure)),
         )
     return clusters

@@ -162,9 +162,9 @@ def _dissolve(
         for clinic in np.array(clinics)[rows].tolist():
             notes[clinic] = f"joined the nearest cluster: {said}"
         labels[rows] = nearest
-        old = labels.copy()
         labels = _packed(labels)
-        kept = {int(labels[old == one][0]): why for one, why in kept.items()}
+        # What was too small or too far before may have grown, or lie nearer now.
+        kept = {}
 
 
 def _reports(labels: Ints, label: int, clinics: tuple[str, ...], totals: Counter[str]) -> int:

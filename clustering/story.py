@@ -98,14 +98,19 @@ class Tell:
         members, points = self._members(rows)
         return replace(made, members=members, points=points)
 
-    def late(self, made: Clusters, reports: Sequence[Report], vectors: StyleVectors, rows: Sequence[int]) -> Clusters:
-        """Assigns clinics that had too few reports to be fitted; those nobody is sure of are in no cluster."""
+    def late(
+        self, made: Clusters, reports: Sequence[Report], vectors: StyleVectors, rows: Sequence[int], minimum: int
+    ) -> Clusters:
+        """Assigns clinics that had too few reports to be fitted; those nobody is sure of are in no cluster.
+
+        With their reports a cluster may come to the `minimum` that an adapter of its own needs.
+        """
         if not reports:
             return made
         assert made.space is not None
         placer = Placer(made.space)
         clinics, profiles = dict(made.clinics), dict(made.profiles)
-        members, unsure = dict(made.members), dict(made.unsure)
+        members, unsure, told = dict(made.members), dict(made.unsure), dict(made.clusters)
         for clinic in sorted({report.clinic for report in reports}):
             inside = [at for at, report in enumerate(reports) if report.clinic == clinic]
             own = [rows[at] for at in inside]
@@ -120,10 +125,12 @@ class Tell:
                 note=f"{len(inside)} reports are too few to be fitted; assigned afterwards",
             )
             if said.cluster:
-                clinics[clinic] = said.cluster
+                clinics[clinic], home = said.cluster, told[said.cluster]
+                count = home.reports + self.totals[clinic]
+                told[said.cluster] = replace(home, reports=count, unified="" if count >= minimum else home.unified)
             else:
                 unsure[clinic] = said.why
-        return replace(made, clinics=clinics, profiles=profiles, members=members, unsure=unsure)
+        return replace(made, clinics=clinics, profiles=profiles, clusters=told, members=members, unsure=unsure)
 
     def _features(self, place: Floats) -> dict[str, float]:
         size = len(NAMES)

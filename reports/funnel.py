@@ -38,7 +38,7 @@ class Door(StrEnum):
     NO_CONTENT = "findings or impression missing"
     FINDINGS_SHORT = "findings too short"
     FINDINGS_LONG = "findings too long to be asked about"
-    FIELD_LONG = "exam, indication or comparison too long to be asked about"
+    FIELD_LONG = "another field too long to be asked about"
     IMPRESSION_SHORT = "impression too short"
     IMPRESSION_LONG = "impression too long"
     TEMPLATE = "findings are a form that nobody filled in"

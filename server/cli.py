@@ -73,7 +73,9 @@ def main() -> None:
     except RadimpressError as error:
         _fail(type(error).__name__.removesuffix("Error").lower(), str(error))
     except OSError as error:
-        _fail(type(error).__name__, f"{error.filename}: {error.strerror}")
+        # A write to an open file names none, and a library's own has neither.
+        told = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+        _fail(type(error).__name__, told or str(error).partition("\n")[0])
     except ClientError as error:
         _fail(error.code.name, error.message)
 

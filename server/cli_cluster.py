@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from radimpress.clustering.cache import default_cache
@@ -20,7 +21,7 @@ from radimpress.clustering.explain import explain
 from radimpress.clustering.vectors import StyleVectors, vectors_of
 from radimpress.reports.errors import InputError
 from radimpress.reports.files import load_reports
-from radimpress.reports.funnel import sift
+from radimpress.reports.funnel import Door, Sieve, sift
 from radimpress.reports.prepare import check_whole
 from radimpress.reports.read import read_archive
 from radimpress.reports.report import Report
@@ -155,7 +156,7 @@ def watch_drift(
     known, settings = load_clusters(clusters), load_recipe(recipe)
     if len({file.stem for file in files}) < len(files):
         raise InputError("files", "two are called alike; each names its month")
-    months = {file.stem: _read([file], known, settings) for file in files}
+    months = {file.stem: _month(file, known, settings) for file in files}
     written = {report.clinic for reports, _ in months.values() for report in reports}
     fitted = {name for name, member in known.members.items() if member.place}
     found: list[tuple[str, Month]] = []
@@ -235,8 +236,17 @@ def page(
 
 
 def _read(files: Sequence[Path], clusters: Clusters, recipe: Recipe) -> tuple[list[Report], StyleVectors]:
-    """Reports that pass the same filter as those of a fit, and their vectors."""
-    reports = [report for report in sift(read_archive(files), recipe.filter).kept if report.clinic]
+    """Reports that are read and pass the same filter as those of a fit, and their vectors."""
+    reports = [report for report in sift(read_archive(files, recipe.read), recipe.filter).kept if report.clinic]
+    return reports, _vectors(reports, clusters, recipe)
+
+
+def _month(file: Path, clusters: Clusters, recipe: Recipe) -> tuple[list[Report], StyleVectors]:
+    """The same of a month, in which there may be none."""
+    sieve = Sieve(recipe.filter)
+    reports = [report for report in read_archive([file], recipe.read).reports if sieve.door(report) is Door.KEPT]
+    if not reports:
+        return [], StyleVectors(np.empty((0, 0)), np.empty((0, 0)))
     return reports, _vectors(reports, clusters, recipe)
 
 

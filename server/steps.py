@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -42,7 +43,7 @@ from radimpress.server.routes import RouteTable
 from radimpress.trainer.bases import find_base
 from radimpress.trainer.bundle import AdapterBundle, open_bundle
 from radimpress.trainer.plan import Plan, PlannedAdapter, plan
-from radimpress.trainer.record import last_speed
+from radimpress.trainer.record import RUNS, last_speed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -188,7 +189,11 @@ def train(
     """Fits every planned adapter into `out`; trained.json names the bundles of this run.
 
     Where the budget ends a fit, the adapters after it are not begun: the next run with a larger one goes on.
+
+    Raises:
+        ConflictError: another `train` runs into the same folder.
     """
+    from radimpress.trainer.checkpoint import alone
     from radimpress.trainer.fetch import base_folder
     from radimpress.trainer.fit import fit
 
@@ -198,25 +203,28 @@ def train(
     folder = base_folder(base, track)
     made: dict[str, AdapterBundle] = {}
     left = settings.budget_usd
-    for adapter in planned.adapters:
-        made[adapter.name] = fit(
-            adapter,
-            checked_on(adapter, parts, clusters),
-            base=base,
-            base_folder=folder,
-            settings=settings,
-            start=made[adapter.start_from] if adapter.start_from else None,
-            clusters_digest=clusters.digest,
-            into=out,
-            # Without a budget what was spent is no debt.
-            budget_usd=left if settings.budget_usd else 0.0,
-            track=track,
-            rate=rouge,
-        )
-        left -= made[adapter.name].manifest["cost_usd"]
-        if made[adapter.name].manifest["stopped"] == "budget" or (settings.budget_usd and left <= 0):
-            break
-    write_json(out / TRAINED, {name: bundle.path.relative_to(out).as_posix() for name, bundle in made.items()})
+    # From the first adapter to the last: a fit holds the bundle folder for itself alone, and between two of them
+    # another train would get in, and this one be refused. Of several processes the first holds it for all.
+    with alone(out / RUNS) if os.environ.get("RANK", "0") == "0" else nullcontext():
+        for adapter in planned.adapters:
+            made[adapter.name] = fit(
+                adapter,
+                checked_on(adapter, parts, clusters),
+                base=base,
+                base_folder=folder,
+                settings=settings,
+                start=made[adapter.start_from] if adapter.start_from else None,
+                clusters_digest=clusters.digest,
+                into=out,
+                # Without a budget what was spent is no debt.
+                budget_usd=left if settings.budget_usd else 0.0,
+                track=track,
+                rate=rouge,
+            )
+            left -= made[adapter.name].manifest["cost_usd"]
+            if made[adapter.name].manifest["stopped"] == "budget" or (settings.budget_usd and left <= 0):
+                break
+        write_json(out / TRAINED, {name: bundle.path.relative_to(out).as_posix() for name, bundle in made.items()})
     return planned, list(made.values())
 
 

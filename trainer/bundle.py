@@ -208,7 +208,8 @@ def open_bundle(path: Path) -> AdapterBundle:
 def write_bundle(side: Path, into: Path, manifest: dict[str, Any]) -> AdapterBundle:
     """Turns the folder `side`, as peft saved it, into the bundle `into/<name>/<manifest's digest>`.
 
-    `manifest` gives everything but the format and the files' digests.
+    `manifest` gives everything but the format and the files' digests. The same bundle may be there: it stays, unless
+    it is damaged.
 
     Raises:
         BundleError: the weights are not safetensors.
@@ -219,15 +220,19 @@ def write_bundle(side: Path, into: Path, manifest: dict[str, Any]) -> AdapterBun
     _bind(side)
     digests = {name: sha256_file(side / name) for name in (WEIGHTS, CONFIG)}
     write_json(side / MANIFEST, {"format": _FORMAT, "files": digests, **manifest})
-    target = into / str(manifest["name"]) / sha256_file(side / MANIFEST)[:16]
+    digests[MANIFEST] = sha256_file(side / MANIFEST)
+    target = into / str(manifest["name"]) / digests[MANIFEST][:16]
     # No report text is in a bundle: whoever serves may read it, whoever fitted it.
     for name in (WEIGHTS, CONFIG, MANIFEST):
         (side / name).chmod(0o644)
+        with (side / name).open("rb") as written:
+            os.fsync(written.fileno())
     side.chmod(0o755)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
+    if all((target / name).is_file() and sha256_file(target / name) == digest for name, digest in digests.items()):
         shutil.rmtree(side)
     else:
+        shutil.rmtree(target, ignore_errors=True)
         side.rename(target)
     return open_bundle(target)
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors import SafetensorError
 
-from radimpress.reports.errors import BundleError, InputError, NotFoundError
+from radimpress.reports.errors import BundleError, ConfigError, InputError, NotFoundError
 from radimpress.reports.files import digest_of, read_json, write_json, write_rows
 from radimpress.reports.progress import Track, silent
 from radimpress.reports.prompt import PROMPT_VERSION
@@ -59,7 +60,8 @@ def fit(
 
     Raises:
         InputError: no report is short enough to learn from.
-        ConfigError: the loss was not finite, no checkpoint can be written, or it is of another number of processes.
+        ConfigError: the loss was not finite, checkpoint or bundle cannot be written, or it is of another number of
+            processes.
         ConflictError: another process fits into the same folder.
         DamageError: the checkpoint is not what was written.
     """
@@ -150,6 +152,8 @@ def _fit(
         if not (work / CHECKPOINT).exists():
             shutil.rmtree(work, ignore_errors=True)
         raise
+    left = set(learn.too_long)
+    learnt = Counter(report.modality.value for report in planned.reports if report.id not in left)
     manifest = {
         "name": planned.name,
         "key": key,
@@ -163,7 +167,7 @@ def _fit(
         "data": {
             "digest": planned.digest,
             "reports": len(learn.rows),
-            "modalities": dict(Counter(report.modality.value for report in planned.reports).most_common()),
+            "modalities": dict(learnt.most_common()),
             "cut": len(learn.cut),
             "too_long": len(learn.too_long),
             "tokens": learn.tokens,
@@ -190,6 +194,12 @@ def _write(model: PeftModel, manifest: dict[str, Any], settings: FitSettings, in
         model.save_pretrained(str(side))
         _settle(side / CONFIG, manifest["base"]["name"])
         bundle = write_bundle(side, into, manifest)
+    except (OSError, SafetensorError) as error:
+        # safetensors has an error of its own for a disk that is full.
+        raise ConfigError(
+            f"{into}: the bundle of {manifest['name']} cannot be written ({error}); "
+            "the same command goes on from the last checkpoint"
+        ) from None
     finally:
         shutil.rmtree(side, ignore_errors=True)
     _keep_record(bundle, into, work)

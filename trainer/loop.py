@@ -90,7 +90,7 @@ def run_loop(
         check: the rows of validation.
         settings: of the fit.
         folder: of the checkpoint, of the run record, record.jsonl, and of what was spent, spent.jsonl.
-        budget_usd: what may be spent on this adapter; 0 is no limit. One step is made in any case.
+        budget_usd: what may be spent on this adapter; 0 is no limit. One step that learns is made in any case.
         name: the adapter's.
         track: shows the steps.
         team: the processes that share the work.
@@ -104,7 +104,10 @@ def run_loop(
     weights = {key: value for key, value in model.named_parameters() if value.requires_grad}
     optimizer = torch.optim.AdamW(_groups(weights, settings), weight_decay=0.0)
     steps = schedule(learn, settings)
-    rates = get_cosine_schedule_with_warmup(optimizer, int(settings.warmup * len(steps)), len(steps))
+    warming = int(settings.warmup * len(steps))
+    rates = get_cosine_schedule_with_warmup(optimizer, warming, len(steps))
+    # A warm-up begins at a rate of 0: with its first step alone an adapter does nothing, and nobody takes it.
+    least = 2 if warming else 1
     spent = Spent(folder / SPENT if team.first else Path(os.devnull), settings.price_per_hour)
     state = load_checkpoint(folder)
     if state is None:
@@ -127,9 +130,15 @@ def run_loop(
             lines.flush()
             spent.note()
 
+        def due(every: int, step: int) -> bool:
+            return bool(every) and step % every == 0 and step < len(steps)
+
         for at in (track if team.first else silent)(range(done, len(steps)), f"fit {name}", len(steps) - done):
             started = time.monotonic()
-            if at and team.told(state["longest"] + state["validating"] > spent.left(budget_usd)):
+            # The validation at the end is to be paid too, and one that follows the step.
+            validations = 1 + due(settings.validation_steps, at + 1)
+            needed = state["longest"] + validations * state["validating"]
+            if at >= least and team.told(needed > spent.left(budget_usd)):
                 stopped = BUDGET
                 break
             loss, norm = _step(model, steps[at], list(weights.values()), name, settings, team)
@@ -153,7 +162,7 @@ def run_loop(
                     "seconds": spent.now.seconds,
                 }
             )
-            if settings.validation_steps and done % settings.validation_steps == 0 and done < len(steps):
+            if due(settings.validation_steps, done):
                 found = {"step": done, "validation": _validate(model, check, settings, name, team)}
                 history.append(found)
                 note(found)
@@ -161,11 +170,11 @@ def run_loop(
                 if settings.patience and state["worse"] >= settings.patience:
                     stopped = EARLY
                     break
-            if settings.written_steps and done % settings.written_steps == 0 and done < len(steps):
+            if due(settings.written_steps, done):
                 between = write(spent.left(budget_usd) - state["validating"])
                 if between is not None:
                     note({"step": done, "written": between})
-            if done % settings.checkpoint_steps == 0 and done < len(steps):
+            if due(settings.checkpoint_steps, done):
                 state["step"] = done
                 _save(folder, state, weights, optimizer, rates, team)
         if stopped == BUDGET:

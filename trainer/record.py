@@ -52,7 +52,8 @@ class Run:
     @property
     def label(self) -> str:
         """What it is called beside others of the same adapter."""
-        return f"{self.adapter} {self.bundle.digest[:8] if self.bundle else OPEN}"
+        # Two fits of one adapter with other settings may both have been broken off.
+        return f"{self.adapter} {self.bundle.digest[:8] if self.bundle else f'{OPEN} {self.key[:8]}'}"
 
     @property
     def made(self) -> int:

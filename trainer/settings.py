@@ -16,11 +16,11 @@ _ASIDE = {
 class FitSettings(BaseModel):
     """Settings of a LoRA fit; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     quantisation: Literal["none", "nf4"] | None = Field(default=None, description="None is the base model's own")
     rank: int = Field(default=8, ge=1, le=64)
-    alpha: int = Field(default=32, ge=1)
+    alpha: int = Field(default=32, ge=1, le=1000)
     rslora: bool = Field(default=False, description="scale by the root of the rank (Kalajdzievski 2023)")
     dropout: float = Field(default=0.0, ge=0, lt=1)
     learning_rate: float = Field(default=2e-4, gt=0)

@@ -37,7 +37,7 @@ class Spent:
         self._path, self._price = path, price_per_hour
         before = read_lines(path)
         self._noted = added(before)
-        if before:
+        if path.is_file():
             # A kill may have left half a line, and nothing can be added to that.
             write_rows(path, before)
         self._last = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,20 @@ def test_a_clinic_with_few_reports_is_assigned_after_the_fit_and_says_so(corpus:
     assert made.of("lone") is None
     assert "1 reports are too few" in made.unsure["lone"]
     assert set(made.profiles) == {*corpus.truth, "few", "lone"}
+
+
+def test_reports_of_a_clinic_that_was_assigned_after_the_fit_count_for_its_cluster(
+    corpus: Corpus, clusters: Clusters
+) -> None:
+    few = [replace(report, clinic="few") for report in _new("list", 7)]
+    enough = clusters.clusters["list"].reports + 7
+    made = fit_clusters([*corpus.reports, *few], HashEmbedder(), FitRules(minimum=enough))
+    counts = Counter(made.of(report.clinic) for report in (*corpus.reports, *few))
+    assert (made.of("few"), counts["list"]) == ("list", enough)
+    assert {name: cluster.reports for name, cluster in made.clusters.items()} == counts
+    assert {name for name, cluster in made.clusters.items() if cluster.unified} == {
+        name for name, count in counts.items() if count < enough
+    }
 
 
 def test_a_changed_clinic_alarms_and_says_what_changed_and_others_do_not(corpus: Corpus, clusters: Clusters) -> None:

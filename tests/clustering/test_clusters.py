@@ -35,6 +35,7 @@ CLUSTERS = Clusters(
     why="2 clusters have the best silhouette, [\n 0.70 ]",
     version=2,
     before="9" * 64,
+    former=("paragraph",),
     clusters={
         "list": Cluster(title="Lists", reports=90, adjusted={"listed": 0.95}, error={"listed": 0.01}, centre=(1, 0, 0)),
         "telegraphic": Cluster(title="telegraphic", reports=9, centre=(-1, 0, 0), radius=3.0, unified="9 reports"),
@@ -59,6 +60,14 @@ def _changed(path: Path, **changes: Any) -> Path:
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     CLUSTERS.save(tmp_path / "clusters.json")
     assert load_clusters(tmp_path / "clusters.json") == CLUSTERS
+
+
+def test_a_file_that_names_no_former_keys_is_read(tmp_path: Path) -> None:
+    CLUSTERS.save(tmp_path / "clusters.json")
+    data = json.loads((tmp_path / "clusters.json").read_text("utf-8"))
+    del data["former"]
+    (tmp_path / "clusters.json").write_text(json.dumps(data), "utf-8")
+    assert load_clusters(tmp_path / "clusters.json") == replace(CLUSTERS, former=())
 
 
 def test_a_row_of_numbers_stands_on_one_line_and_people_read_the_rest_first(tmp_path: Path) -> None:

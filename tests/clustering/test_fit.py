@@ -136,6 +136,20 @@ def test_no_reports_are_refused() -> None:
         _fit([])
 
 
+def test_a_key_that_is_gone_never_comes_again(reports: list[Report], clusters: Clusters) -> None:
+    rest = _fit([report for report in reports if report.clinic not in LISTS], before=clusters)
+    assert (rest.names, rest.former) == (("paragraph", "telegraphic"), ("list",))
+    again = _fit(reports, before=rest)
+    assert (again.names, again.former) == (("list-2", "paragraph", "telegraphic"), ("list",))
+
+
+def test_a_new_key_is_no_other_clusters_title(reports: list[Report], clusters: Clusters) -> None:
+    rest = _fit([report for report in reports if report.clinic not in LISTS])
+    again = _fit(reports, before=rest.titled("paragraph", "list"))
+    assert again.names == ("list-2", "paragraph", "telegraphic")
+    assert (again.key("list"), again.title("list-2")) == ("paragraph", "list-2")
+
+
 def test_the_data_digest_depends_on_all_that_is_read(reports: list[Report]) -> None:
     few = reports[:5]
     digests = {

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from radimpress.reports.files import load_reports
+from radimpress.server import steps
 from tests.server.commands import Run, one_line, run
 
 __all__ = ["run"]
@@ -73,6 +74,24 @@ def test_a_recipe_with_an_unknown_key_is_named(run: Run, tmp_path: Path) -> None
     run("reports", "make", tmp_path / "r.jsonl", "--count", 5)
     words = ("reports", "prepare", tmp_path / "r.jsonl", "--out", tmp_path / "d", "--recipe", tmp_path / "r.toml")
     one_line(run(*words), "filter.findigns_min", "r.toml")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left", "r.jsonl"), "r.jsonl: No space left"),
+        (OSError(28, "No space left"), "No space left"),
+        (OSError("no tokenizer is there\nand much more"), "no tokenizer is there"),
+    ],
+)
+def test_an_error_of_the_system_says_what_is_known_of_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, told: str
+) -> None:
+    def fail(*given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(steps, "make_reports", fail)
+    assert run("reports", "make", tmp_path / "r.jsonl").err == f"error: OSError: {told}\n"
 
 
 @pytest.mark.parametrize("words", [("reports", "make", "x", "--count", "0"), ("nothing",), ("gate",), ("gate", "--x")])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from radimpress.clustering.clusters import load_clusters
-from radimpress.reports.files import load_reports, write_reports
+from radimpress.reports.files import load_reports, write_reports, write_rows
 from radimpress.reports.report import Report
 from radimpress.reports.synthetic import synthesize
 from tests.clustering.hashing import HashEmbedder
@@ -103,6 +103,15 @@ def test_a_clinic_is_assigned_by_a_handful(run: Run, fitted: Path, tmp_path: Pat
     assert all(row["probabilities"][row["cluster"]] > 0.9 and 15 < row["reports"] <= 25 for row in rows.values())
 
 
+def test_a_new_clinics_reports_are_read_as_the_recipe_says(run: Run, fitted: Path, tmp_path: Path) -> None:
+    recipe, file = tmp_path / "site.toml", tmp_path / "oak.jsonl"
+    recipe.write_text('[read]\nclinic = "oak"\ncolumns = { findings = "seen" }\n', "utf-8")
+    rows = [{**asdict(report), "seen": report.findings} for report in LATER if report.clinic == "elm"]
+    write_rows(file, [{key: row[key] for key in row if key not in ("findings", "clinic")} for row in rows])
+    (told,) = run("cluster", "assign", file, "--clusters", fitted, "--recipe", recipe, "--json").rows
+    assert (told["clinic"], told["cluster"]) == ("oak", "telegraphic")
+
+
 def test_too_few_reports_are_unsure(run: Run, fitted: Path, tmp_path: Path) -> None:
     done = run("cluster", "assign", _file(tmp_path / "oak.jsonl", "oak", "elm", 3), "--clusters", fitted)
     assert done.code == 0
@@ -122,6 +131,18 @@ def test_drift_ends_in_1_and_names_the_month_and_the_habit(run: Run, fitted: Pat
         ("alder", "2026-02", True),
     ]
     assert {change["feature"] for change in done.rows[1]["changed"]} & {"listed", "numbered", "fullness", "telegraphic"}
+
+
+def test_a_month_in_which_the_filter_leaves_nothing_says_nothing(run: Run, fitted: Path, tmp_path: Path) -> None:
+    short = tmp_path / "2026-01.jsonl"
+    write_reports(short, [replace(LATER[0], clinic="alder", findings="Short.")])
+    other = _file(tmp_path / "2026-02.jsonl", "alder", "cedar")
+    done = run("cluster", "drift", short, other, "--clusters", fitted, "--json")
+    assert [(row["month"], row["reports"] > 0, row["alarm"]) for row in done.rows] == [
+        ("2026-01", False, False),
+        ("2026-02", True, True),
+    ]
+    assert done.code == 1
 
 
 def test_drift_says_who_was_not_fitted_and_refuses_who_is_asked_for(run: Run, fitted: Path, tmp_path: Path) -> None:

@@ -64,6 +64,10 @@ def test_an_unknown_key_is_refused_by_name(tmp_path: Path, text: str, name: str)
         ("[split]\ntrain = 1.0", "split.train"),
         ("[eval]\nmax_tokens = 0", "eval.max_tokens"),
         ("[cluster]\nlargest = 0", "cluster.largest"),
+        ("[train]\nepochs = inf", "train.epochs"),
+        ("[train]\nprice_per_hour = inf", "train.price_per_hour"),
+        # As a bundle has it: one above is served by nobody.
+        ("[train]\nalpha = 1001", "train.alpha"),
         ("gate = 3", "gate"),
         ("base = 3", "base"),
     ],

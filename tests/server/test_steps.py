@@ -20,7 +20,7 @@ from radimpress.eval.gather import gather
 from radimpress.eval.judgement import write_judgement
 from radimpress.eval.predict import BASE, FEW_SHOT
 from radimpress.eval.score import load_scores
-from radimpress.reports.errors import ConfigError, GateError, InputError, NotFoundError
+from radimpress.reports.errors import ConfigError, ConflictError, GateError, InputError, NotFoundError
 from radimpress.reports.files import read_rows, write_json
 from radimpress.reports.progress import silent
 from radimpress.reports.prompt import EXAMPLE, render
@@ -33,8 +33,10 @@ from radimpress.server.engines.writer import EngineWriter
 from radimpress.server.recipe import EvalRecipe, Recipe
 from radimpress.server.registry import Registry
 from radimpress.trainer import fetch
+from radimpress.trainer import fit as fitting
 from radimpress.trainer.bases import BASES
 from radimpress.trainer.bundle import AdapterBundle
+from radimpress.trainer.plan import PlannedAdapter
 from radimpress.trainer.settings import FitSettings
 from tests.conftest import TINY
 from tests.server.conftest import FAKE_BASE, make_bundle
@@ -339,6 +341,25 @@ def test_a_budget_that_is_spent_begins_no_other_adapter_and_more_goes_on(
     whole = _train_tiny(tmp_path, tiny_folder, monkeypatch, 1e6)
     assert [one.name for one in whole] == ["unified", "cluster-list", "cluster-text"]
     assert {one.manifest["stopped"] for one in whole} == {None}
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+def test_no_other_train_gets_in_between_two_adapters(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = fitting.fit
+    tried: list[str] = []
+
+    def between(planned: PlannedAdapter, *given: Any, **named: Any) -> AdapterBundle:
+        if not tried:
+            tried.append(planned.name)
+            with pytest.raises(ConflictError, match="another process fits"):
+                _train_tiny(tmp_path, tiny_folder, monkeypatch, 0.0)
+        return fit(planned, *given, **named)
+
+    monkeypatch.setattr(fitting, "fit", between)
+    assert len(_train_tiny(tmp_path, tiny_folder, monkeypatch, 0.0)) == 3
+    assert tried == ["unified"]
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,31 @@ def test_a_bundle_is_named_by_its_manifest(bundle: AdapterBundle) -> None:
     assert bundle.digest == hashlib.sha256((bundle.path / WEIGHTS).read_bytes()).hexdigest()
     assert bundle.path.name == hashlib.sha256((bundle.path / MANIFEST).read_bytes()).hexdigest()[:16]
     assert bundle.path.parent.name == "unified"
+
+
+def test_the_same_bundle_stays_and_a_damaged_one_gives_way(tmp_path: Path, bundle: AdapterBundle) -> None:
+    seen = (bundle.path / WEIGHTS).stat().st_ino
+    assert _write(tmp_path) == bundle
+    assert (bundle.path / WEIGHTS).stat().st_ino == seen
+    for name in (WEIGHTS, MANIFEST):
+        (bundle.path / name).write_bytes(b"broken")
+        assert _write(tmp_path) == bundle
+        bundle.verify(BASE)
+    assert [path.name for path in tmp_path.iterdir()] == ["unified"]
+
+
+def test_every_file_is_on_the_disk_before_the_bundle_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, sync = set(), os.fsync
+
+    def watched(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    bundle = _write(tmp_path)
+    assert {(bundle.path / name).stat().st_ino for name in (WEIGHTS, CONFIG, MANIFEST)} <= synced
 
 
 def test_a_bundle_holds_three_files_and_nothing_lies_beside_it(tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ def test_normal_sentences_go_first_then_the_rest_each_from_the_end() -> None:
     ]
 
 
-@pytest.mark.parametrize("sentence", ["No pneumothorax.", "The heart is normal.", "Ducts are patent."])
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        *("No pneumothorax.", "The heart is normal.", "Ducts are patent.", "Without acute fracture."),
+        *("Lungs are clear, without effusion.", "The ribs are without fracture.", "Ribs are intact with no fracture."),
+        *("No pneumothorax, no effusion.", "Otherwise, no effusion.", "Normal heart with normal vessels."),
+    ],
+)
 def test_what_is_as_it_should_be_is_normal(sentence: str) -> None:
     assert is_normal(sentence)
 
@@ -24,6 +31,20 @@ def test_what_is_as_it_should_be_is_normal(sentence: str) -> None:
     ["No change in the mass.", "Fracture cannot be excluded, no prior.", "No nodule above 4 mm.", "Large effusion."],
 )
 def test_change_doubt_and_numbers_are_not(sentence: str) -> None:
+    assert not is_normal(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Mild congestion without edema.",
+        "Blunting of the right sulcus, without definite effusion.",
+        "Mild cardiomegaly, no effusion.",
+        "Left lower lobe consolidation with no effusion.",
+        "Normal heart with a large pericardial effusion.",
+    ],
+)
+def test_what_is_found_beside_something_normal_is_not_normal(sentence: str) -> None:
     assert not is_normal(sentence)
 
 

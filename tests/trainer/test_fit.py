@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from radimpress.reports.errors import BundleError, ConflictError, InputError
-from radimpress.reports.report import Report
+from radimpress.reports.report import Modality, Report
 from radimpress.trainer.bases import base_digest
 from radimpress.trainer.bundle import AdapterBundle, check_targets
 from radimpress.trainer.checkpoint import alone
@@ -133,9 +134,11 @@ def test_reports_that_are_all_too_long_are_refused(tiny_folder: Path, tmp_path: 
 
 
 def test_one_endless_report_does_not_stop_the_fit(tiny_folder: Path, tmp_path: Path) -> None:
-    endless = replace(REPORTS[0], id="endless", findings="x" * 100_000)
-    bundle = fit_tiny(tiny_folder, tmp_path, reports=(endless, *REPORTS[:2]))
-    assert bundle.manifest["data"]["too_long"] == 1
+    endless = replace(REPORTS[0], id="endless", findings="x" * 100_000, modality=Modality.RF)
+    data = fit_tiny(tiny_folder, tmp_path, reports=(endless, *REPORTS[:2])).manifest["data"]
+    assert (data["too_long"], data["reports"]) == (1, 2)
+    # It is not said to have learnt what it was not shown.
+    assert data["modalities"] == Counter(report.modality.value for report in REPORTS[:2])
 
 
 def test_a_base_in_four_bits_keeps_its_gradients_after_a_validation(

@@ -3,18 +3,19 @@ from __future__ import annotations
 import errno
 import math
 import os
+import resource
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from radimpress.reports.errors import ConfigError, DamageError
-from radimpress.trainer import checkpoint
+from radimpress.trainer import checkpoint, loop, spent
 from radimpress.trainer import fit as fitting
 from radimpress.trainer.bases import base_digest
-from radimpress.trainer.bundle import AdapterBundle
+from radimpress.trainer.bundle import AdapterBundle, side_folder
 from radimpress.trainer.checkpoint import CHECKPOINT
 from radimpress.trainer.fit import fit
 from radimpress.trainer.plan import UNIFIED, PlannedAdapter
@@ -234,6 +235,26 @@ def test_a_disk_that_is_full_loses_no_checkpoint(
     assert fit_tiny(tiny_folder, tmp_path).digest == fitted.digest
 
 
+def test_a_disk_that_is_full_at_the_end_is_told_and_the_fit_goes_on_later(
+    tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(into: Path) -> Path:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        return side_folder(into)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "side_folder", full)
+        try:
+            with pytest.raises(ConfigError, match=r"the bundle of unified cannot be written .*too large"):
+                fit_tiny(tiny_folder, tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name[:5] for path in tmp_path.iterdir()] == [".fit-"]
+    assert fit_tiny(tiny_folder, tmp_path).digest == fitted.digest
+
+
 def test_a_damaged_checkpoint_is_told(tiny_folder: Path, tmp_path: Path) -> None:
     path = broken(tiny_folder, tmp_path, 3) / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-100])
@@ -251,6 +272,46 @@ def test_a_budget_ends_a_fit_with_a_usable_adapter_and_a_larger_one_goes_on(
     whole = fit_tiny(tiny_folder, tmp_path, settings=PRICED, budget_usd=1e6)
     assert whole.manifest["stopped"] is None
     assert whole.digest == fitted.digest
+
+
+class Clock:
+    """Stands still until it is told how long something took."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def taking(self, seconds: float, work: Callable[..., T]) -> Callable[..., T]:
+        def done(*given: Any) -> T:
+            self.now += seconds
+            return work(*given)
+
+        return done
+
+
+def test_a_budget_pays_for_validations_between_too(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    for module in (loop, spent):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(loop, "_validate", clock.taking(10, loop._validate))
+    monkeypatch.setattr(loop, "_step", clock.taking(1, loop._step))
+    settings = PRICED.model_copy(update={"validation_steps": 1})
+    bundle = fit_tiny(tiny_folder, tmp_path, settings=settings, budget_usd=45.0)
+    # 10 before, 11 for each of two steps with their validations, 10 at the end; a third would make it 53.
+    assert (bundle.manifest["stopped"], bundle.manifest["steps"]["made"]) == ("budget", 2)
+    assert bundle.manifest["cost_usd"] == 42.0
+
+
+def test_a_budget_that_ends_in_the_warm_up_leaves_an_adapter_that_learnt(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = PRICED.model_copy(update={"epochs": 5.0})
+    short = fit_tiny(tiny_folder, tmp_path, settings=settings, budget_usd=1e-6)
+    assert short.manifest["steps"]["planned"] >= 20
+    assert (short.manifest["stopped"], short.manifest["steps"]["made"]) == ("budget", 2)
+    short.verify(base_digest(TINY, tiny_folder))
 
 
 def test_a_fit_that_keeps_within_its_budget_is_whole(tiny_folder: Path, fitted: AdapterBundle, tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from radimpress.reports.files import read_rows, write_rows
+from radimpress.trainer.figures import written
 from radimpress.trainer.page import write_runs_page
-from radimpress.trainer.record import runs
-from tests.trainer.run_folders import EVIL, leave_open, leave_run
+from radimpress.trainer.record import RECORD, runs
+from tests.trainer.run_folders import EVIL, leave_open, leave_run, scores
 
 SECTIONS = ["runs", "loss", "written", "steps", "cost"]
 FIGURES = ["loss", "written", "learning-rate", "gradient-norm", "tokens-per-second", "memory-bytes", "cost"]
@@ -51,7 +53,7 @@ def test_every_section_and_figure_is_there_and_says_what_happened(folder: Path) 
         "unified 02020202 MR 8 0.600 0.400 0.500",
         "2 impressions did not end",
         "unified 01010101 1 4 min 00 s $0.03 in the run after it",
-        "cluster-b open 2 3 min 00 s $0.50",
+        "cluster-b open ffffffff 2 3 min 00 s $0.50",
         # 800 s and 800 s at half a dollar an hour, and what was broken off; the 240 s of the budget are in the next.
         "in all 29 min 40 s $0.72",
     ):
@@ -68,6 +70,15 @@ def test_without_a_price_minutes_are_drawn_and_without_a_writing_it_says_so(tmp_
     assert "In minutes." in text
     assert "no price known" in text
     assert "Nothing was written" in text
+
+
+def test_two_fits_of_one_adapter_that_were_broken_off_are_told_apart(tmp_path: Path) -> None:
+    for key, shift in (("e", 0.0), ("f", 0.2)):
+        record = leave_open(tmp_path, "unified", key * 64) / RECORD
+        write_rows(record, [*read_rows(record), {"step": 3, "written": scores(3, shift)}])
+    found = runs(tmp_path)
+    assert [run.label for run in found] == ["unified open eeeeeeee", "unified open ffffffff"]
+    assert [bar.x[0] for bar in written(found, "rougeL").data] == pytest.approx([0.4, 0.6])
 
 
 def test_no_name_is_markup_and_nothing_is_fetched(folder: Path) -> None:

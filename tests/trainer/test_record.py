@@ -60,7 +60,7 @@ def test_a_fit_that_was_broken_off_is_told_with_what_it_took(tiny_folder: Path, 
     )
     (work / RECORD).write_text('{"step": 1, "loss": 2.5}\n{"step": 2, "lo', "utf-8")
     (run,) = runs(tmp_path)
-    assert (run.adapter, run.bundle, run.stopped, run.label) == ("cluster-a", None, OPEN, "cluster-a open")
+    assert (run.adapter, run.bundle, run.stopped, run.label) == ("cluster-a", None, OPEN, "cluster-a open 00000000")
     assert (run.spent.seconds, run.spent.dollars, run.made, run.last("loss")) == (5, 2, 1, 2.5)
     assert counted([run]) == [run]
 

@@ -37,6 +37,13 @@ def test_half_a_line_that_a_kill_left_is_no_trouble(tmp_path: Path) -> None:
     assert len(read_lines(path)) == 3
 
 
+def test_half_a_first_line_is_no_trouble_either(tmp_path: Path) -> None:
+    path = tmp_path / SPENT
+    path.write_text('{"begun": tr', "utf-8")
+    Spent(path, 0.0).note()
+    assert (added(read_lines(path)).attempts, len(read_lines(path))) == (1, 2)
+
+
 def test_a_budget_leaves_the_seconds_that_it_pays_for(tmp_path: Path) -> None:
     path = tmp_path / SPENT
     path.write_text('{"seconds": 60.0, "dollars": 6.0}\n', "utf-8")
