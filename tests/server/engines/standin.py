@@ -261,9 +261,11 @@ class _Face(BaseHTTPRequestHandler):
                     raise BrokenPipeError
                 events.append(event)
             told = events.pop()
-            tokens = [token for event in events for token in event["choices"][0]["token_ids"]]
-            finish = events[-1]["choices"][0]["finish_reason"]
-            self._say(200, {**told, "choices": [{"token_ids": tokens, "finish_reason": finish}]})
+            parts = [event["choices"][0] for event in events]
+            tokens = [token for part in parts for token in part["token_ids"]]
+            text = "".join(part["text"] for part in parts)
+            choice = {"text": text, "token_ids": tokens, "finish_reason": parts[-1]["finish_reason"]}
+            self._say(200, {**told, "choices": [choice]})
 
     def _events(self, asked: dict[str, Any]) -> Iterator[Any]:
         home, ids, stop = self.home, list(asked["prompt"]), set(asked["stop_token_ids"])
