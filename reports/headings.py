@@ -59,8 +59,7 @@ _HEADINGS = {
     Kind.TECHNIQUE: (
         "technique|protocol|procedure and technique|scan technique|image technique|imaging technique|stress technique"
         "|technical factors|contrast|contrast material|method|procedure and interpretation|radiopharmaceutical|dose"
-        "|radiation dose|iv contrast|intravenous contrast|oral contrast|contrast agent|contrast medium|contrast media"
-        "|fluoro time|fluoroscopy time|sedation|equipment|procedure in detail|details of procedure|procedure details"
+        "|radiation dose|equipment|procedure in detail|details of procedure|procedure details"
         "|medication"
     ),
     Kind.ADDENDUM: "addendum|amendment",
@@ -80,6 +79,9 @@ _HEADINGS = {
         "|date of procedure|exam date|examination date|study date|date and time|physician|referring physician"
         "|ordering physician|requesting physician|attending physician|referring doctor|referring provider"
         "|ordering provider|requested by|referred by|ordered by|technologist|sonographer|operator"
+        # Of one line, too: what follows it within the findings is findings.
+        "|iv contrast|intravenous contrast|oral contrast|contrast agent|contrast medium|contrast media|fluoro time"
+        "|fluoroscopy time|sedation"
     ),
     Kind.SIGNED: (
         "dictated by|dictated|electronically signed by|electronically signed|signed by|signed"
@@ -128,10 +130,12 @@ _RULES = tuple(
 _TOLD = re.compile(r"\b(?:finding|impression|interpretation|conclusion|result)\b")
 _CONTEXT = {Kind.EXAM, Kind.INDICATION, Kind.COMPARISON, Kind.TECHNIQUE, Kind.ADMIN}
 _ADVISED = {Kind.IMPRESSION, Kind.SUMMARY, Kind.ADVICE}
+# What a section that says a side is called must not be lost.
+_SIDE = re.compile(r"\b(?:left|right|bilateral)\b")
 # "FINDINGS, CT HEAD".
 _OF_PART = re.compile(
     r"(finding|impression|conclusion) (?:of |for )?"
-    r"(?:ct|cta|mri|mra|mr|us|ultrasound|x-?ray|pet|mammogram|left|right|head|brain|neck|chest|abdomen|pelvi|spine)\b"
+    r"(?:ct|cta|mri|mra|mr|us|ultrasound|x-?ray|pet|mammogram|head|brain|neck|chest|abdomen|pelvi|spine)\b"
 )
 # A heading that ends with one of these concludes a report that has no other conclusion: "IN SUMMARY", "RADIOLOGIC
 # DIAGNOSIS"; not one that begins with one of those, which was known before anybody looked.
@@ -152,7 +156,9 @@ def kind_of(name: str) -> Kind:
     plain = " ".join(_singular(word) for word in words if word not in ("the", "-"))
     if len(words) == _SHORT and plain.endswith((" technique", " protocol")):
         return Kind.TECHNIQUE
-    return _KIND.get(plain) or _of_several(plain.split(" and ")) or _by_rule(plain, name)
+    kind = _KIND.get(plain) or _of_several(plain.split(" and ")) or _by_rule(plain, name)
+    # "STATION 7", "CN 5".
+    return Kind.OTHER if kind is Kind.NOTE and re.search(r"\d", name) else kind
 
 
 def _of_several(parts: Sequence[str]) -> Kind | None:
@@ -166,9 +172,12 @@ def _of_several(parts: Sequence[str]) -> Kind | None:
 
 
 def _by_rule(plain: str, name: str) -> Kind:
-    if (found := _OF_PART.match(plain)) and name.isupper() and not _TOLD.search(plain, found.end()):
+    if not name.isupper():
+        return Kind.OTHER
+    found = _OF_PART.match(plain)
+    if found and not _SIDE.search(plain) and not _TOLD.search(plain, found.end()):
         return _KIND[found[1]]
-    if not name.isupper() or _TOLD.search(plain):
+    if _TOLD.search(plain):
         return Kind.OTHER
     return next((kind for kind, rule in _RULES if rule.match(plain)), Kind.OTHER)
 

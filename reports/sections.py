@@ -19,13 +19,20 @@ from itertools import takewhile
 from radimpress.reports.headings import Kind, concludes, kind_of
 from radimpress.reports.lines import lines_of
 
-_SIGNATURE = "signed"
+_SIGNATURE, _NAME = "signed", "name"
 # "LEFT BREAST:" in an impression is a part of it, "DISCLAIMER:" is none.
 _PART = re.compile(
     r"\b(?:left|right|bilateral|both|head|brain|neck|thyroid|chest|lungs?|heart|breasts?|abdomen|pelvis|liver|kidneys?"
+    r"|pancreas|spleen|gallbladder|adrenals?|bladder|prostate|bowel|colon|aorta|mediastinum|pleura|bones?|nodes?"
     r"|(?:[ctl]|cervical|thoracic|lumbar|lumbosacral)[ -]?spine|spine|hips?|knees?|ankles?|foot|feet|shoulders?|elbows?"
     r"|wrists?|hands?|(?:upper|lower) extremit(?:y|ies)|cta?|mr[ia]|ultrasound|x-?rays?|mammogram|doppler|fetus"
     r"|twin|baby|uterus|ovar(?:y|ies)|test(?:is|es|icles?)|[CTL]\d{1,2}[-/][CTLS]?\d{1,2})\b",
+    re.IGNORECASE,
+)
+_SIDE = re.compile(r"\b(?:left|right|bilateral)\b", re.IGNORECASE)
+# "CT TECHNOLOGIST:", "HEAD OF DEPARTMENT:", "ICD DIAGNOSIS:".
+_NO_PART = re.compile(
+    r"\b(?:tech\w*|department|physician|radiologist|sonographer|dose|privacy|icd|code|number|letter|date|time|by)\b",
     re.IGNORECASE,
 )
 _PART_MAX = 400
@@ -49,7 +56,9 @@ _DRESSED = re.compile(
     r"(?P<name>[A-Za-z][A-Za-z &/-]{1,40}?)[\]>*_]{0,2}\s*(?P<colon>[:：]|[ \t][-–—=](?=\s)|--|$)[\]>*_]{0,2}[ \t]*"
 )
 _CORE = (Kind.FINDINGS, Kind.IMPRESSION)
-_ENDS = (Kind.IMPRESSION, Kind.ADDENDUM, Kind.SIGNED)
+_ENDS = (Kind.IMPRESSION, Kind.SUMMARY, Kind.DIAGNOSIS, Kind.ADDENDUM, Kind.SIGNED)
+# Below a blank line these have nothing more to say.
+_ABOVE = (Kind.EXAM, Kind.INDICATION, Kind.COMPARISON)
 # In ordinary writing these may be text.
 _CAPITALS_ALONE = (Kind.OTHER, Kind.NOTE, Kind.ADVICE)
 # In capitals anywhere but after another word in capitals, else after a sentence.
@@ -60,6 +69,8 @@ _INLINE = re.compile(
     # Between stars anywhere.
     r"|(?<=\s)\*\*\s*[A-Z][A-Z0-9 ,/&()'.-]{1,58}?\s*(?::\s*\*\*|\*\*\s*:)"
 )
+# A sentence, an item, or a heading with what follows it; not "Lungs".
+_SAID = re.compile(r"[.!?;]$|^\d{1,2}[.)]|:")
 # In capitals and no sentence nor an item.
 _TITLE = re.compile(r"(?!\d{1,2}[.)])[^:a-z]*[^.,:;!?a-z]")
 # What may stand before a heading on its line and is no text.
@@ -68,10 +79,12 @@ _RULE = re.compile(r"\s*([=_*~-])\1{2,}\s*")
 _SIGNED = re.compile(
     r"^\s*\**(?:electronically signed|dictated (?:by|on|and)|transcribed (?:by|on)"
     r"|dictated but not (?:read|reviewed)|end of (?:the )?(?:report|impression))\b"
-    r"|^\s*(?:DD?|TD?|DT)\s*:\s*\d{1,2}[/-]\d{1,2}[/-]\d{2,4}"
-    # "Jane B. Doe, M.D."
-    r"|(?-i:^\s*[A-Z][\w.'-]*(?: [A-Z][\w.'-]*){1,3},\s*(?:M\.? ?D|D\.? ?O|MBBS|Ph\.? ?D|FRCR|FRCPC)\b\.?\s*$)",
+    r"|^\s*(?:DD?|TD?|DT)\s*:\s*\d{1,2}[/-]\d{1,2}[/-]\d{2,4}",
     re.IGNORECASE,
+)
+# "Jane B. Doe, M.D.", who may have signed, or have asked.
+_PERSON = re.compile(
+    r"^\s*[A-Z][\w.'-]*(?: [A-Z][\w.'-]*){1,3},\s*(?:M\.? ?D|D\.? ?O|MBBS|Ph\.? ?D|FRCR|FRCPC)\b\.?\s*$"
 )
 
 
@@ -136,7 +149,7 @@ def cut(text: str) -> list[Section]:
     made: list[Section] = []
     name, kind, lines, first = "", Kind.OTHER, list[str](), 0
     # What goes on below a line of administration, which is one line long, but below a conclusion.
-    before = name, kind
+    before, blank = (name, kind), False
 
     def close() -> None:
         if name or lines:
@@ -144,16 +157,18 @@ def cut(text: str) -> list[Section]:
 
     for line in _lines(text):
         if not line:
-            first = first or len(lines)
+            first, blank = first or len(lines), True
             continue
-        found = _heading(line)
+        found = _heading(line, kind)
         if found is None:
-            if kind is Kind.ADMIN and lines and before[1] not in _ENDS:
+            if kind is Kind.ADMIN and (lines or blank) and before[1] not in _ENDS:
                 close()
-                (name, kind), lines, first = before, [], 0
-            lines.append(line)
+                (name, kind), lines, first = ("", Kind.OTHER) if blank and before[1] in _ABOVE else before, [], 0
+            bold = _BOLD.match(line)
+            lines.append(bold[1].strip() if bold else line)
             continue
         close()
+        blank = False
         before = before if kind is Kind.ADMIN else (name, kind)
         name, rest = found
         kind, lines, first = kind_of(name), [rest] if rest else [], 0
@@ -175,7 +190,7 @@ def read_sections(text: str) -> Sections:
     stated = [
         at
         for at, section in enumerate(sections)
-        if section.kind is Kind.IMPRESSION and (section.lines or any(_parts(sections[at + 1 :])))
+        if section.kind is Kind.IMPRESSION and (section.lines or _parted(sections[at + 1 :]))
     ]
     last = stated[-1] if stated else len(sections)
     explicit = any(section.kind is Kind.FINDINGS or "finding" in section.name.lower() for section in sections)
@@ -188,7 +203,15 @@ def read_sections(text: str) -> Sections:
             found = _found(sections[: len(sections) - len(kinds) + last], explicit)
             stated = [len(sections) - len(kinds) + at for at in stated]
             last = stated[-1]
-    concluded = [sections[at].text for at in stated[-1:] if sections[at].lines]
+    run = stated[-1:]
+    for at in reversed(stated[:-1]):
+        names = sections[at].name, sections[run[0]].name
+        if any(one.kind is not Kind.ADMIN for one in sections[at + 1 : run[0]]):
+            break
+        if names[0] != names[1] and not all(map(_PART.search, names)):
+            break
+        run.insert(0, at)
+    concluded = [_told(sections[at]) for at in run if sections[at].lines]
     concluded += [section.whole for section in _parts(sections[last + 1 :])]
     concluded += [section.whole for section in sections[last:] if section.kind is Kind.ADDENDUM]
     return Sections(
@@ -212,16 +235,27 @@ def _parts(sections: Iterable[Section]) -> Iterator[Section]:
     """
 
     def inside(one: Section) -> bool:
-        named = _PART.search(one.name) or concludes(one.name)
+        named = (_PART.search(one.name) or concludes(one.name)) and not _NO_PART.search(one.name)
         return one.kind is Kind.OTHER and 0 < len(one.text) <= _PART_MAX and bool(named)
 
     return takewhile(inside, sections)
 
 
+def _parted(sections: Sequence[Section]) -> bool:
+    """Whether an impression without text of its own is whole in its parts: some of them would be worse than none."""
+    parts = len(list(_parts(sections)))
+    return bool(parts) and not any(one.kind is Kind.OTHER and one.lines for one in sections[parts : parts + 1])
+
+
+def _told(one: Section) -> str:
+    """A section's text; under its heading where only that says the side."""
+    return one.whole if _SIDE.search(one.name) else one.text
+
+
 def _found(sections: Iterable[Section], explicit: bool) -> list[str]:
     """The findings among some sections."""
     found = (
-        section.text if section.kind is Kind.FINDINGS else section.whole
+        _told(section) if section.kind is Kind.FINDINGS else section.whole
         for section in sections
         if section.kind is Kind.FINDINGS or (section.kind is Kind.OTHER and (section.name or not explicit))
     )
@@ -281,22 +315,29 @@ def _unstarred(line: str) -> str:
     """A line that is between stars as a whole and is no heading, without them."""
     bold = _BOLD.match(line)
     text = bold[1].strip() if bold else ""
-    if not text or kind_of(text) is not Kind.OTHER or text.endswith(":") or _TITLE.fullmatch(text):
-        return line
-    return text
+    if kind_of(text) is Kind.OTHER and _SAID.search(text) and not text.endswith(":") and not _TITLE.fullmatch(text):
+        return text
+    return line
 
 
-def _heading(line: str) -> tuple[str, str] | None:
+def _heading(line: str, inside: Kind) -> tuple[str, str] | None:
     """A line's heading and what follows it; None where it has none."""
     found = _STARRED.match(line)
     if found:
         rest = line[found.end() :].replace("**", "").strip()
         known = kind_of(found["name"]) is not Kind.OTHER
-        if known or found["colon"] or found["after"] or (not rest and found["name"].isupper()):
+        if (
+            known
+            or found["colon"]
+            or found["after"]
+            or (not rest and (inside is not Kind.IMPRESSION or found["name"].isupper()))
+        ):
             return found["name"], rest
         return None
     if _SIGNED.match(line):
         return _SIGNATURE, line
+    if _PERSON.match(line):
+        return _NAME, line
     found = _CAPITAL.match(line)
     if found is None:
         found = _ANY.match(line) or _BARE.match(line)

@@ -34,6 +34,8 @@ def read(path: Path) -> Iterator[Row]:
                 return
             if _FOREIGN.search(head):
                 raise InputError("reports", f"{path.name}: its head is not UTF-8")
+            # Below a wrong quote stands the rest of its record, whose lines may look like records.
+            torn = False
             while True:
                 begin = reader.reader.line_num + 1
                 try:
@@ -42,11 +44,16 @@ def read(path: Path) -> Iterator[Row]:
                     end = reader.reader.line_num
                     if any(reason in str(error) for reason in _OPEN):
                         raise
+                    torn = True
                     yield str(begin), f"not CSV ({error})" + (f", up to line {end}" if end > begin else "")
                     continue
                 if row is None:
                     return
                 whole = None not in row and None not in row.values()
+                if torn and (not whole or any('"' in value for value in row.values())):
+                    yield str(reader.line_num), "stands below what is not CSV, and may be the rest of it"
+                    continue
+                torn = False
                 if whole and any(map(_FOREIGN.search, row.values())):
                     yield str(reader.line_num), "not UTF-8"
                 else:

@@ -33,7 +33,6 @@ from radimpress.reports.errors import (
     ConfigError,
     DeadlineError,
     EngineError,
-    OverloadError,
     UnavailableError,
 )
 from radimpress.server.engines import Limits, Piece
@@ -125,7 +124,9 @@ class TgiEngine:
                         said = True
                         yield piece
                 return
-            except (UnavailableError, OverloadError, BundleError, EngineError) as error:
+            except DeadlineError:
+                raise
+            except (UnavailableError, BundleError, EngineError) as error:
                 if self.closed:
                     raise
                 if isinstance(error, UnavailableError):

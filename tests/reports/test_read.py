@@ -210,6 +210,15 @@ def test_a_row_of_csv_with_a_wrong_quote_is_set_aside_and_the_next_ones_are_read
     assert archive.unreadable[1].endswith("up to line 6")
 
 
+def test_what_stands_below_a_wrong_quote_is_no_record_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    rows = ['n,"The "large" mass is new.', 'The heart is normal.","Mass.",CT', 'n,"Clear.","Normal.",CT', "n,ok,i,CT"]
+    path.write_text("\n".join(["clinic,findings,impression,modality", *rows]) + "\n", "utf-8")
+    archive = _read(path)
+    assert [report.findings for report in archive.reports] == ["Clear.", "ok"]
+    assert [one.split(":")[1] for one in archive.unreadable] == ["2", "3"]
+
+
 def test_files_of_one_name_in_two_folders_are_two_files(tmp_path: Path) -> None:
     paths = []
     for folder in ("may", "june"):

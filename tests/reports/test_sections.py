@@ -246,3 +246,58 @@ def test_at_least_90_of_95_real_transcriptions_are_cut_as_people_cut_them() -> N
         )
         right += all(texts) and modality == wanted["modality"]
     assert right >= 90
+
+
+@pytest.mark.parametrize(
+    ("text", "findings", "impression"),
+    [
+        # A side stays with what it is said of.
+        (
+            "FINDINGS RIGHT BREAST: Mass of 2 cm.\nFINDINGS LEFT BREAST: Normal.\nIMPRESSION: Mass.",
+            "FINDINGS RIGHT BREAST: Mass of 2 cm.\nFINDINGS LEFT BREAST: Normal.",
+            "Mass.",
+        ),
+        # What stands below a date is no second conclusion.
+        (
+            "FINDINGS: Clear.\nSUMMARY: Normal chest.\nDATE: 1/2/09\nThis text was made by a machine.",
+            "Clear.",
+            "Normal chest.",
+        ),
+        # An empty field takes no line of findings.
+        (
+            "PATIENT NAME:\nDATE OF BIRTH:\n\nThere is a mass.\nThe heart is normal.\nIMPRESSION: Mass.",
+            "There is a mass.\nThe heart is normal.",
+            "Mass.",
+        ),
+        # Nor does whoever asked.
+        (
+            "FINDINGS: Clear.\nREFERRING PHYSICIAN:\nJohn Smith, M.D.\nThere is a mass.\nIMPRESSION: Mass.",
+            "Clear.\nThere is a mass.",
+            "Mass.",
+        ),
+        # An impression in parts is whole.
+        (
+            "FINDINGS: Seen.\nIMPRESSION:\nLIVER: Mass.\nPANCREAS: Mass.\nKIDNEYS: Normal.",
+            "Seen.",
+            "LIVER: Mass.\nPANCREAS: Mass.\nKIDNEYS: Normal.",
+        ),
+        # Numbered stations are findings.
+        ("FINDINGS: Seen.\nSTATION 7: Node of 20 mm.\nIMPRESSION: Node.", "Seen.\nSTATION 7: Node of 20 mm.", "Node."),
+        (
+            "FINDINGS: Clear.\nFLUORO TIME: 2 min.\nThere was reflux.\nIMPRESSION: Reflux.",
+            "Clear.\nThere was reflux.",
+            "Reflux.",
+        ),
+        ("FINDINGS: Seen.\nIMPRESSION: Mass.\nCT TECHNOLOGIST: JANE DOE\nHEAD OF DEPARTMENT: DR. X", "Seen.", "Mass."),
+        (
+            "**Exam**\nCT.\n**Lungs**\nA mass.\n**HEART:**\nNormal.\n**Impression**\nMass.",
+            "Lungs: A mass.\nHEART: Normal.",
+            "Mass.",
+        ),
+    ],
+)
+def test_no_text_is_lost_to_a_line_of_administration_and_none_of_it_is_told(
+    text: str, findings: str, impression: str
+) -> None:
+    found = read_sections(text)
+    assert (found.findings, found.impression) == (findings, impression)

@@ -83,15 +83,17 @@ def test_how_it_ended_and_what_it_used(
 
 
 def test_a_deadline_is_kept_and_its_caller_leaves(tokens: BaseTokens) -> None:
-    stand = stand_in(tokens)
-    stand.seconds = 0.2
+    stand, other = stand_in(tokens), stand_in(tokens)
+    stand.seconds = 1.0
 
     async def work(engine: TgiEngine) -> None:
         with pytest.raises(DeadlineError):
             await pieces_of(engine, limits=Limits(9, deadline=time.monotonic() + 0.5))
         await until(lambda: stand.left == 1)
+        # Nobody else is asked for what is late.
+        assert other.asked == []
 
-    do(tokens, stand, work=work)
+    do(tokens, stand, other, work=work)
 
 
 def test_whoever_stops_reading_ends_the_work(tokens: BaseTokens) -> None:
