@@ -40,17 +40,17 @@ Run = Callable[..., Done]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Runs `radimpress` with these words."""
     # A server on a thread begins to log before the first command says where to.
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
     def command(*words: object) -> Done:
-        capfd.readouterr()
+        capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["radimpress", *map(str, words)])
         with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
             main()
-        said = capfd.readouterr()
+        said = capsys.readouterr()
         return Done(int(ended.value.code or 0), said.out, said.err)
 
     yield command
