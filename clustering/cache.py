@@ -7,6 +7,7 @@ As Text"), and a hash tells whether a text that somebody guesses is there: only 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -65,13 +66,27 @@ class VectorCache:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(0o600)
             with closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS)) as database:
-                database.execute("PRAGMA journal_mode = WAL")
+                _write_ahead(database)
                 database.execute("PRAGMA synchronous = NORMAL")
                 database.execute(_TABLE)
                 yield database
         except (sqlite3.Error, OSError) as error:
             remedy = "delete it, or name another folder by RADIMPRESS_CACHE"
             raise ConfigError(f"{self.path}: cannot keep style vectors ({error}); {remedy}") from None
+
+
+def _write_ahead(database: sqlite3.Connection) -> None:
+    """Readers and a writer side by side; of two that make the file at once, SQLite has one wait for no lock here."""
+    until = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def default_cache() -> VectorCache:
