@@ -7,13 +7,13 @@ As Text"), and a hash tells whether a text that somebody guesses is there: only 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from radimpress.reports.cache import cache_folder
 from radimpress.reports.errors import ConfigError
+from radimpress.reports.wal import use_wal
 
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL)"
 _ASKED = 500
@@ -66,27 +66,13 @@ class VectorCache:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(0o600)
             with closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS)) as database:
-                _write_ahead(database)
+                use_wal(database, _WAIT_SECONDS)
                 database.execute("PRAGMA synchronous = NORMAL")
                 database.execute(_TABLE)
                 yield database
         except (sqlite3.Error, OSError) as error:
             remedy = "delete it, or name another folder by RADIMPRESS_CACHE"
             raise ConfigError(f"{self.path}: cannot keep style vectors ({error}); {remedy}") from None
-
-
-def _write_ahead(database: sqlite3.Connection) -> None:
-    """Readers and a writer side by side; of two that make the file at once, SQLite has one wait for no lock here."""
-    until = time.monotonic() + _WAIT_SECONDS
-    while True:
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def default_cache() -> VectorCache:

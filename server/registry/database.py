@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlalchemy.orm import Session
 
 from radimpress.reports.errors import ConfigError, ConflictError, InputError, UnavailableError
+from radimpress.reports.wal import use_wal
 
 _BUSY_MS = 5000
 # A machine that vanished does not say so: without these, a connection to it would wait for a quarter of an hour.
@@ -225,22 +225,11 @@ def _prepare(synchronous: str) -> Any:
         # sqlite3 would begin transactions where it sees fit, and not for what changes tables; see `_begin`.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-        _use_wal(connection)
+        use_wal(connection, _BUSY_MS / 1000)
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute("PRAGMA foreign_keys=ON")
 
     return prepare
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """WAL mode, which the file keeps; SQLite does not always wait for others who are at it."""
-    end = time.monotonic() + _BUSY_MS / 1000
-    while time.monotonic() < end:
-        with suppress(sqlite3.OperationalError):
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        time.sleep(0.02)
-    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin(connection: Connection) -> None:
