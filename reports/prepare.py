@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from radimpress.reports.errors import ConfigError, InputError
-from radimpress.reports.files import stream_reports, write_json
+from radimpress.reports.files import load_reports, stream_reports, write_json
 from radimpress.reports.funnel import Door, Funnel, Sieve, Thresholds
 from radimpress.reports.progress import Track
 from radimpress.reports.read import Reading, Told, stream
-from radimpress.reports.report import Modality
+from radimpress.reports.report import Modality, Report
 from radimpress.reports.split import PARTS, parts_of
 
 SET_ASIDE = "set_aside.jsonl"
@@ -137,6 +137,17 @@ def check_whole(dataset: Path) -> None:
     """
     if (dataset / _MIXED).exists():
         raise InputError("dataset", f"{dataset} is of two runs, as the last one did not end: prepare reports again")
+
+
+def load_part(dataset: Path, part: str) -> list[Report]:
+    """The reports of a part of a data set.
+
+    Raises:
+        NotFoundError: it has no such part.
+        InputError: its files are of two runs, or hold what is no report.
+    """
+    check_whole(dataset)
+    return load_reports(dataset / f"{part}.jsonl")
 
 
 @contextmanager

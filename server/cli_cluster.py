@@ -20,9 +20,8 @@ from radimpress.clustering.embed import open_embedder
 from radimpress.clustering.explain import explain
 from radimpress.clustering.vectors import StyleVectors, vectors_of
 from radimpress.reports.errors import InputError
-from radimpress.reports.files import load_reports
 from radimpress.reports.funnel import Door, Sieve, sift
-from radimpress.reports.prepare import check_whole
+from radimpress.reports.prepare import load_part
 from radimpress.reports.read import read_archive
 from radimpress.reports.report import Report
 from radimpress.server import steps
@@ -224,8 +223,7 @@ def page(
     quoted: dict[str, tuple[Report, ...]] = {}
     if dataset:
         # Those that the fit has read: their vectors stand in the cache.
-        check_whole(dataset)
-        reports = take(load_reports(dataset / "train.jsonl"), steps.fit_rules(settings))
+        reports = take(load_part(dataset, "train"), steps.fit_rules(settings))
         quoted = exemplars(known, reports, _vectors(reports, known, settings))
     write_clusters_page(out, known, quoted)
     count = sum(map(len, quoted.values()))

@@ -13,8 +13,7 @@ from radimpress.eval.gather import gather
 from radimpress.eval.judgement import write_judgement
 from radimpress.eval.score import load_scores
 from radimpress.reports.errors import NotFoundError
-from radimpress.reports.files import load_reports
-from radimpress.reports.prepare import check_whole
+from radimpress.reports.prepare import load_part
 from radimpress.server.console import OUT, track
 from radimpress.server.options import ClustersFile, Dataset
 
@@ -32,8 +31,7 @@ def page(
     except FileNotFoundError:
         raise NotFoundError(f"{certificate}: no such file") from None
     scores = load_scores(folder / "scores.json")
-    check_whole(dataset)
-    reports = load_reports(dataset / f"{scores.split}.jsonl")
+    reports = load_part(dataset, scores.split)
     made = gather(judged, scores, reports, load_clusters(clusters), folder / "predictions")
     write_judgement(out, made, track)
     OUT.print(f"{out}: {judged.adapter} on {len(made.cases)} cases", markup=False, highlight=False)

@@ -30,8 +30,8 @@ from radimpress.eval.summary import summarize
 from radimpress.eval.version import code_version
 from radimpress.reports.augment import augment
 from radimpress.reports.errors import BundleError, ConfigError, GateError, InputError, NotFoundError
-from radimpress.reports.files import load_reports, read_json, write_atomic, write_json, write_reports
-from radimpress.reports.prepare import Prepared, check_whole
+from radimpress.reports.files import read_json, write_atomic, write_json, write_reports
+from radimpress.reports.prepare import Prepared, load_part
 from radimpress.reports.prepare import prepare as make_dataset
 from radimpress.reports.progress import Track
 from radimpress.reports.prompt import PROMPT_VERSION
@@ -92,8 +92,7 @@ def load_split(dataset: Path) -> Split:
     Raises:
         InputError: they are of two runs, or hold what is no report.
     """
-    check_whole(dataset)
-    return Split(*(tuple(load_reports(dataset / f"{name}.jsonl")) for name in PARTS))
+    return Split(*(tuple(load_part(dataset, name)) for name in PARTS))
 
 
 def cluster(parts: Split, out: Path, recipe: Recipe, track: Track) -> Clusters:
