@@ -131,7 +131,7 @@ _TOLD = re.compile(r"\b(?:finding|impression|interpretation|conclusion|result)\b
 _CONTEXT = {Kind.EXAM, Kind.INDICATION, Kind.COMPARISON, Kind.TECHNIQUE, Kind.ADMIN}
 _ADVISED = {Kind.IMPRESSION, Kind.SUMMARY, Kind.ADVICE}
 # What a section that says a side is called must not be lost.
-_SIDE = re.compile(r"\b(?:left|right|bilateral)\b")
+SIDE = re.compile(r"\b(?:left|right|bilateral)\b", re.IGNORECASE)
 # "FINDINGS, CT HEAD".
 _OF_PART = re.compile(
     r"(finding|impression|conclusion) (?:of |for )?"
@@ -175,7 +175,7 @@ def _by_rule(plain: str, name: str) -> Kind:
     if not name.isupper():
         return Kind.OTHER
     found = _OF_PART.match(plain)
-    if found and not _SIDE.search(plain) and not _TOLD.search(plain, found.end()):
+    if found and not SIDE.search(plain) and not _TOLD.search(plain, found.end()):
         return _KIND[found[1]]
     if _TOLD.search(plain):
         return Kind.OTHER

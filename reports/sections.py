@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from radimpress.reports.headings import Kind, concludes, kind_of
+from radimpress.reports.headings import SIDE, Kind, concludes, kind_of
 from radimpress.reports.lines import lines_of
 
 _SIGNATURE, _NAME = "signed", "name"
@@ -29,7 +29,6 @@ _PART = re.compile(
     r"|twin|baby|uterus|ovar(?:y|ies)|test(?:is|es|icles?)|[CTL]\d{1,2}[-/][CTLS]?\d{1,2})\b",
     re.IGNORECASE,
 )
-_SIDE = re.compile(r"\b(?:left|right|bilateral)\b", re.IGNORECASE)
 # "CT TECHNOLOGIST:", "HEAD OF DEPARTMENT:", "ICD DIAGNOSIS:".
 _NO_PART = re.compile(
     r"\b(?:tech\w*|department|physician|radiologist|sonographer|dose|privacy|icd|code|number|letter|date|time|by)\b",
@@ -203,15 +202,7 @@ def read_sections(text: str) -> Sections:
             found = _found(sections[: len(sections) - len(kinds) + last], explicit)
             stated = [len(sections) - len(kinds) + at for at in stated]
             last = stated[-1]
-    run = stated[-1:]
-    for at in reversed(stated[:-1]):
-        names = sections[at].name, sections[run[0]].name
-        if any(one.kind is not Kind.ADMIN for one in sections[at + 1 : run[0]]):
-            break
-        if names[0] != names[1] and not all(map(_PART.search, names)):
-            break
-        run.insert(0, at)
-    concluded = [_told(sections[at]) for at in run if sections[at].lines]
+    concluded = [_told(one) for one in _last_run(sections, stated) if one.lines]
     concluded += [section.whole for section in _parts(sections[last + 1 :])]
     concluded += [section.whole for section in sections[last:] if section.kind is Kind.ADDENDUM]
     return Sections(
@@ -226,6 +217,18 @@ def read_sections(text: str) -> Sections:
         impressions=len(stated),
         note=kinds.count(Kind.NOTE) >= _NOTES,
     )
+
+
+def _last_run(sections: Sequence[Section], stated: Sequence[int]) -> list[Section]:
+    """The last impression, and those before it that are parts of the same: only administration stands between."""
+    run = list(stated[-1:])
+    for at in reversed(stated[:-1]):
+        names = sections[at].name, sections[run[0]].name
+        parted = names[0] != names[1] and not all(map(_PART.search, names))
+        if parted or any(one.kind is not Kind.ADMIN for one in sections[at + 1 : run[0]]):
+            break
+        run.insert(0, at)
+    return [sections[at] for at in run]
 
 
 def _parts(sections: Iterable[Section]) -> Iterator[Section]:
@@ -249,7 +252,7 @@ def _parted(sections: Sequence[Section]) -> bool:
 
 def _told(one: Section) -> str:
     """A section's text; under its heading where only that says the side."""
-    return one.whole if _SIDE.search(one.name) else one.text
+    return one.whole if SIDE.search(one.name) else one.text
 
 
 def _found(sections: Iterable[Section], explicit: bool) -> list[str]:
@@ -268,7 +271,7 @@ def _loosened(sections: Iterable[Section]) -> Iterator[Section]:
     Not below a technique, whose first paragraph often has findings in it: a part of them would be worse than none.
     """
     for one in sections:
-        if one.kind in (Kind.EXAM, Kind.INDICATION, Kind.COMPARISON) and 0 < one.first < len(one.lines):
+        if one.kind in _ABOVE and 0 < one.first < len(one.lines):
             yield Section(one.name, one.kind, one.lines[: one.first], one.first)
             yield Section("", Kind.OTHER, one.lines[one.first :])
         else:
